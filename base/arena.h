@@ -1,0 +1,35 @@
+/*
+ * Memory handed out once, at start, and never given back.
+ *
+ * A unikernel begins with one region of zeroed memory. Devices carve from it
+ * what they are configured to hold; what they carve may be far more than is
+ * ever touched, since platforms supply pages on first use. After start-up
+ * nothing allocates: running out of a bounded pool is an ordinary outcome,
+ * running out of the arena is a start-up failure with a message.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena {
+    uint8_t *at;
+    size_t room;
+};
+
+/*
+ * `size` bytes of zeroed memory, aligned to `align` (a power of two), for good.
+ * NULL if the arena has not that much left; it is then unchanged.
+ */
+void *arena_take(struct arena *arena, size_t size, size_t align);
+
+/* An array of `count` zeroed objects of `type`, or NULL. */
+#define ARENA_TAKE_ARRAY(arena, type, count)                                   \
+    ((type *)arena_take_array((arena), sizeof(type), (count), _Alignof(type)))
+
+/* As arena_take, for `count` objects of `size` bytes; NULL on overflow too. */
+void *arena_take_array(struct arena *arena, size_t size, size_t count,
+                       size_t align);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * The Transmission Control Protocol (RFC 9293), with congestion control of RFC
+ * 5681, retransmission of RFC 6298, and the window scale and timestamps
+ * options of RFC 7323. Used through include/fata/stack.h and flow.h; this is
+ * what the stack (stack.h) calls.
+ */
+#ifndef NET_TCP_H
+#define NET_TCP_H
+
+#include "fata/env.h"
+#include "fata/stack.h"
+#include "net/ip.h"
+
+struct tcp;
+
+/* A zero field means the usual value. */
+struct tcp_options {
+    uint32_t connections; /* the most at once; usual 16384 */
+    uint32_t listeners;   /* usual 16 */
+};
+
+/*
+ * Make a TCP over `ip`, carved from env->arena, and register it there. Needs
+ * env->random and env->pbufs. OK or ERR_FULL (the arena).
+ */
+MUST_USE enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
+                                    struct fata_stack *stack,
+                                    const struct tcp_options *options,
+                                    struct tcp **tcp);
+
+/* As fata_tcp_listen and its kin. */
+MUST_USE enum err tcp_listen(struct tcp *tcp, uint16_t port,
+                             const struct fata_listen_options *options,
+                             fata_accept *accept, void *context,
+                             struct fata_listener **listener);
+void tcp_unlisten(struct tcp *tcp, struct fata_listener *listener);
+MUST_USE enum err tcp_connect(struct tcp *tcp,
+                              const struct fata_endpoint *peer,
+                              fata_connected *connected, void *context,
+                              void **attempt);
+void tcp_connect_cancel(struct tcp *tcp, void *attempt);
+
+#endif
