@@ -23,6 +23,9 @@
 
 struct platform; /* each target defines its own */
 
+/* Seen from outside an image that is a shared object (sim). */
+#define PLATFORM_EXPORT __attribute__((visibility("default")))
+
 /* Exit statuses beside the application's own 0 and 1. */
 enum {
     PLATFORM_EXIT_HELP = 63,
@@ -37,7 +40,10 @@ enum { PLATFORM_HANDLES = 64 };
  * Provided by platform/main.c, called once by each target's start code. Runs
  * the unikernel and returns its exit status.
  */
-int platform_main(struct platform *platform);
+PLATFORM_EXPORT int platform_main(struct platform *platform);
+
+/* What the target is called: "unix", "spt", ... */
+const char *platform_target(struct platform *platform);
 
 /* Write text to the console, best effort: it is never refused. */
 void platform_console_write(struct platform *platform, struct bytes text);
@@ -109,8 +115,7 @@ struct platform_net_offload {
  * none attached. ERR_IO: it is there and does not work; the target has said
  * why on the console.
  */
-MUST_USE enum err platform_net_open(struct platform *platform,
-                                    const char *name,
+MUST_USE enum err platform_net_open(struct platform *platform, const char *name,
                                     struct platform_net_info *info);
 
 /*

@@ -6,6 +6,7 @@
 #define PLATFORM_UNIKERNEL_H
 
 #include "base/bootargs.h"
+#include "fata/clock.h"
 #include "fata/env.h"
 #include "platform/platform.h"
 
@@ -15,8 +16,8 @@ struct unikernel {
     /* Its boot arguments; main.c adds --log and --help. Copied before use. */
     const struct bootarg *arguments;
     size_t argument_count;
-    uint32_t fibers;         /* the most that may live at once */
-    uint32_t stack_size;     /* bytes of each fiber's stack */
+    uint32_t fibers;     /* the most that may live at once */
+    uint32_t stack_size; /* bytes of each fiber's stack */
     /*
      * Runs on the first fiber: connects the devices in order, then calls the
      * application and returns its exit status. A device that does not start
@@ -26,11 +27,12 @@ struct unikernel {
 };
 
 /* Defined by the generated main.c. */
-extern const struct unikernel unikernel;
+PLATFORM_EXPORT extern const struct unikernel unikernel;
 
 /*
- * Print that `device` did not start, and `why`, on the console; returns the
- * exit status for it (1).
+ * Print on the console that `device` did not start, as `PROGRAM: DEVICE: WHY`;
+ * an empty `why` is replaced by the words for `err`. Returns the exit status
+ * for it (1).
  */
 int unikernel_fail(struct fata_env *env, const char *device, enum err err,
                    const struct writer *why);
@@ -39,8 +41,11 @@ int unikernel_fail(struct fata_env *env, const char *device, enum err err,
 struct platform_env {
     struct fata_env env;
     struct platform *platform;
+    struct fata_clock clock;
     /* Network devices opened, by handle: who is told that frames arrived. */
     struct fata_netif *netifs[PLATFORM_HANDLES];
+    /* Handles whose last receive filled its batch: they surely have more. */
+    uint64_t more;
 };
 
 static inline struct platform_env *platform_env_of(struct fata_env *env)
