@@ -1,0 +1,55 @@
+/*
+ * What Fata's images and tenders agree on beyond Solo5's interface.
+ *
+ * The image asks in an ELF note of its own, which stock tenders pass over: it
+ * names a block of zeroes in its writable memory. A Fata tender fills that
+ * block with answers before it starts the image, one tagged record after
+ * another, up to one with tag FATA_ANSWER_END, which is zero. So under a stock
+ * tender there are simply no answers, and the image does without. Each side
+ * skips what it does not know.
+ *
+ *     +--------+--------+--------------------+-----+--------+--------+
+ *     | tag 4  | len 4  | len bytes, 8-aligned | ... | 0      | 0      |
+ *     +--------+--------+--------------------+-----+--------+--------+
+ */
+#ifndef ABI_FATA_H
+#define ABI_FATA_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FATA_NOTE_ANSWERS = 0x31534e41, /* "ANS1" */
+
+    FATA_ANSWER_END = 0,
+    FATA_ANSWER_ENTROPY = 1, /* 64 random bytes, different in every run */
+
+    FATA_ENTROPY_BYTES = 64,
+    /* The smallest block an image should offer. Tenders take any size. */
+    FATA_ANSWERS_BYTES = 512,
+};
+
+/* The note, in a PT_NOTE of its own. */
+struct fata_note {
+    uint32_t namesz; /* 5 */
+    uint32_t descsz; /* 20 */
+    uint32_t type;
+    char name[8]; /* "Fata" */
+    uint32_t padding;
+    uint64_t address; /* of the block in the image's memory, 8-aligned */
+    uint64_t size;    /* bytes */
+};
+
+static_assert(sizeof(struct fata_note) == 40, "as in the file");
+static_assert(offsetof(struct fata_note, address) == 24, "as in the file");
+
+/* The head of each answer. */
+struct fata_answer {
+    uint32_t tag;
+    uint32_t len; /* bytes that follow; then padding to a multiple of 8 */
+};
+
+static_assert(sizeof(struct fata_answer) == 8, "as in memory");
+
+#endif
