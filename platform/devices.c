@@ -1,0 +1,240 @@
+/*
+ * The platform's devices as interfaces: thin adapters. What a unikernel does
+ * not connect is dropped when it is linked.
+ */
+#include "platform/devices.h"
+
+#include "platform/unikernel.h"
+#include "random/csprng.h"
+
+enum err pbufs_connect(struct fata_env *env, struct writer *why,
+                       struct pbuf_pool **pool, int64_t count)
+{
+    if (count < 1 || count > UINT32_MAX) {
+        fmt_put(why, "%lld is no number of packet buffers: give 1 to %u",
+                (long long)count, UINT32_MAX);
+        return ERR_INVALID;
+    }
+
+    /* As many pieces again without storage, for data that is only pointed
+     * to: they are small. */
+    size_t room = env->arena->room;
+    *pool = ARENA_TAKE_ARRAY(env->arena, struct pbuf_pool, 1);
+    if (*pool == NULL || pbuf_pool_init(*pool, env->arena, (uint32_t)count,
+                                        (uint32_t)count) != OK) {
+        fmt_put(why,
+                "%lld packet buffers do not fit in the %zu KiB of memory that "
+                "are left: configure fewer, or give more memory",
+                (long long)count, room / 1024);
+        return ERR_FULL;
+    }
+    env->pbufs = *pool;
+    return OK;
+}
+
+enum err random_connect(struct fata_env *env, struct writer *why,
+                        struct fata_random **random)
+{
+    struct platform *platform = platform_env_of(env)->platform;
+    uint8_t seed[CSPRNG_SEED_LEN];
+    if (platform_entropy(platform, seed, sizeof seed) != OK) {
+        fmt_put(why, "the platform gives no entropy, and nothing here is safe "
+                     "without: run it where there is some");
+        return ERR_IO;
+    }
+
+    struct csprng *csprng = ARENA_TAKE_ARRAY(env->arena, struct csprng, 1);
+    if (csprng == NULL) {
+        fmt_put(why, "no memory is left: give more");
+        return ERR_FULL;
+    }
+    csprng_init(csprng, seed);
+    explicit_bzero(seed, sizeof seed);
+    env->random = &csprng->random;
+    *random = &csprng->random;
+    return OK;
+}
+
+struct device_netif {
+    struct fata_netif netif;
+    struct platform_env *env;
+    const char *name;
+    uint32_t handle;
+};
+
+static struct device_netif *device_netif_of(struct fata_netif *netif)
+{
+    return CONTAINER_OF(netif, struct device_netif, netif);
+}
+
+static_assert((int)FATA_NETIF_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
+                  (int)FATA_NETIF_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
+                  (int)FATA_NETIF_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
+                  (int)FATA_NETIF_RX_MERGED == (int)PLATFORM_NET_RX_MERGED,
+              "features are passed on as they are");
+static_assert(FATA_FRAME_PARTS <= 64, "platform_net_send takes no more");
+
+/* A unikernel cannot do without its network: say so and end. */
+static _Noreturn void device_netif_gone(const struct device_netif *device)
+{
+    char text[128];
+    struct writer why = writer_to(text, sizeof text);
+
+    fmt_put(&why, "the network device is gone: see what became of its other "
+                  "end, and start again");
+    platform_exit(
+        device->env->platform,
+        unikernel_fail(&device->env->env, device->name, ERR_IO, &why));
+}
+
+static enum err device_netif_send(struct fata_netif *netif,
+                                  const struct fata_frame *frame)
+{
+    struct device_netif *device = device_netif_of(netif);
+    struct platform_net_offload offload = {
+        .checksum_start = frame->checksum_start,
+        .checksum_offset = frame->checksum_offset,
+        .gso_size = frame->gso_size,
+        .header_len = frame->header_len,
+        .ipv6 = frame->ipv6,
+    };
+    enum err err = platform_net_send(device->env->platform, device->handle,
+                                     frame->parts, frame->count, &offload);
+    if (err == ERR_IO)
+        device_netif_gone(device);
+    return err;
+}
+
+static void device_netif_flush(struct fata_netif *netif)
+{
+    struct device_netif *device = device_netif_of(netif);
+    platform_net_flush(device->env->platform, device->handle);
+}
+
+static enum err device_netif_receive(struct fata_netif *netif,
+                                     struct pbuf **packets, size_t max,
+                                     size_t *count)
+{
+    struct device_netif *device = device_netif_of(netif);
+    struct pbuf_pool *pool = device->env->env.pbufs;
+    uint64_t refused = pool->full.refused;
+    enum err err = platform_net_receive(device->env->platform, device->handle,
+                                        pool, packets, max, count);
+    if (err == ERR_IO)
+        device_netif_gone(device);
+    netif->counters.rx_no_buffer += pool->full.refused - refused;
+    if (*count == max)
+        device->env->more |= UINT64_C(1) << device->handle;
+    return err;
+}
+
+static const struct fata_netif_ops device_netif_ops = {
+    .send = device_netif_send,
+    .flush = device_netif_flush,
+    .receive = device_netif_receive,
+};
+
+/* Complete `why` for a device that could not be opened. */
+static enum err open_failed(struct writer *why, enum err err, const char *kind,
+                            const char *name)
+{
+    if (err == ERR_NOT_FOUND)
+        fmt_put(why,
+                "no %s device of this name is attached: attach one with "
+                "--%s:%s=...",
+                kind, kind, name);
+    else
+        fmt_put(why, "the %s device does not work: see the line above", kind);
+    return err;
+}
+
+enum err netif_connect(struct fata_env *env, struct writer *why,
+                       struct fata_netif **netif, const char *name)
+{
+    struct platform_env *platform_env = platform_env_of(env);
+    struct platform_net_info info = {0};
+
+    assert(env->pbufs != NULL);
+    enum err err = platform_net_open(platform_env->platform, name, &info);
+    if (err != OK)
+        return open_failed(why, err, "net", name);
+    assert(info.handle < PLATFORM_HANDLES);
+
+    struct device_netif *device =
+        ARENA_TAKE_ARRAY(env->arena, struct device_netif, 1);
+    if (device == NULL) {
+        fmt_put(why, "no memory is left: give more");
+        return ERR_FULL;
+    }
+    device->netif.ops = &device_netif_ops;
+    memcpy(device->netif.mac, info.mac, sizeof info.mac);
+    device->netif.mtu = info.mtu;
+    device->netif.features = info.features;
+    device->env = platform_env;
+    device->name = name;
+    device->handle = info.handle;
+    platform_env->netifs[info.handle] = &device->netif;
+    *netif = &device->netif;
+    return OK;
+}
+
+struct device_block {
+    struct fata_block block;
+    struct platform *platform;
+    uint32_t handle;
+};
+
+static enum err device_block_read(struct fata_block *block, uint64_t offset,
+                                  uint8_t *to, size_t len)
+{
+    struct device_block *device =
+        CONTAINER_OF(block, struct device_block, block);
+    return platform_block_read(device->platform, device->handle, offset, to,
+                               len);
+}
+
+static enum err device_block_write(struct fata_block *block, uint64_t offset,
+                                   struct bytes from)
+{
+    struct device_block *device =
+        CONTAINER_OF(block, struct device_block, block);
+    return platform_block_write(device->platform, device->handle, offset, from);
+}
+
+static enum err device_block_flush(struct fata_block *block)
+{
+    struct device_block *device =
+        CONTAINER_OF(block, struct device_block, block);
+    return platform_block_flush(device->platform, device->handle);
+}
+
+static const struct fata_block_ops device_block_ops = {
+    .read = device_block_read,
+    .write = device_block_write,
+    .flush = device_block_flush,
+};
+
+enum err block_connect(struct fata_env *env, struct writer *why,
+                       struct fata_block **block, const char *name)
+{
+    struct platform *platform = platform_env_of(env)->platform;
+    struct platform_block_info info = {0};
+
+    enum err err = platform_block_open(platform, name, &info);
+    if (err != OK)
+        return open_failed(why, err, "block", name);
+
+    struct device_block *device =
+        ARENA_TAKE_ARRAY(env->arena, struct device_block, 1);
+    if (device == NULL) {
+        fmt_put(why, "no memory is left: give more");
+        return ERR_FULL;
+    }
+    device->block.ops = &device_block_ops;
+    device->block.capacity = info.capacity;
+    device->block.block_size = info.block_size;
+    device->platform = platform;
+    device->handle = info.handle;
+    *block = &device->block;
+    return OK;
+}
