@@ -1,0 +1,57 @@
+# What runs the project: its tests, demo, benchmarks and linters. Each target
+# first has test/setup look for the packages it needs.
+
+# A plain `make` only says what is missing; it installs nothing by itself.
+ifneq ($(filter-out demo test bench fuzz soak lint clean print-%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell test/setup --check build || echo missing),)
+$(error packages are missing (above); test/setup installs them)
+endif
+endif
+
+# Programs that tests and benchmarks use: wires, clients, loads.
+PEER_SRC = $(wildcard test/e2e/*.c)
+PEERS = $(PEER_SRC:test/e2e/%.c=build/test/%)
+BENCH_SRC = $(wildcard bench/*.c)
+BENCH = $(BENCH_SRC:bench/%.c=build/bench/%)
+
+build/test/%: test/e2e/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $<
+build/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $<
+
+peers: $(PEERS)
+bench-programs: $(BENCH)
+
+demo:
+	@test/setup build
+	@test/demo
+
+test:
+	@test/setup build test
+	@test/run
+
+bench:
+	@test/setup build bench
+	@$(MAKE) all bench-programs >/dev/null
+	@bench/bench.py $(if $(QUICK),--quick)
+
+FUZZ_SECONDS = 60
+fuzz:
+	@test/setup build test
+	@test/run --fuzz-seconds $(FUZZ_SECONDS) _fuzz
+
+soak:
+	@test/setup build test
+	@FATA_SOAK=1 test/run $(SOAK)
+
+lint:
+	@test/setup build lint
+	@test/lint
+
+# The words of a variable, for test/run.
+print-%:
+	@echo $($*)
+
+.PHONY: peers bench-programs
