@@ -34,8 +34,7 @@ MUST_USE enum err tcp_listen(struct tcp *tcp, uint16_t port,
                              fata_accept *accept, void *context,
                              struct fata_listener **listener);
 void tcp_unlisten(struct tcp *tcp, struct fata_listener *listener);
-MUST_USE enum err tcp_connect(struct tcp *tcp,
-                              const struct fata_endpoint *peer,
+MUST_USE enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
                               fata_connected *connected, void *context,
                               void **attempt);
 void tcp_connect_cancel(struct tcp *tcp, void *attempt);

@@ -1,0 +1,683 @@
+/*
+ * TCP's tables: how connections are found, made, timed and ended.
+ */
+#include "net/tcp_conn.h"
+
+#include <sodium/crypto_shorthash.h>
+
+#include "fata/random.h"
+
+enum {
+    USUAL_CONNECTIONS = 16384,
+    USUAL_LISTENERS = 16,
+    USUAL_BACKLOG = 256,
+    FIRST_EPHEMERAL = 32768, /* RFC 6056 section 3.2 lets us choose the range */
+    EPHEMERAL_PORTS = 28232,
+};
+
+static void output_task(struct loop_task *task);
+static void time_wait_expire(struct timer *timer, uint64_t now);
+
+static enum err carve(struct tcp *tcp, const struct tcp_options *options)
+{
+    struct arena *arena = tcp->env->arena;
+    uint32_t connections = options->connections;
+    uint32_t listeners = options->listeners;
+    if (connections == 0)
+        connections = USUAL_CONNECTIONS;
+    if (listeners == 0)
+        listeners = USUAL_LISTENERS;
+
+    struct {
+        struct pool *pool;
+        struct hash_table *table;
+        size_t size;
+        uint32_t count;
+    } parts[] = {
+        {&tcp->connection_pool, &tcp->connections, sizeof(struct tcp_conn),
+         connections},
+        {&tcp->half_pool, &tcp->halves, sizeof(struct tcp_half),
+         listeners * USUAL_BACKLOG},
+        {&tcp->time_wait_pool, &tcp->time_waits, sizeof(struct tcp_time_wait),
+         2 * connections},
+        {&tcp->listener_pool, &tcp->listeners, sizeof(struct tcp_listener),
+         listeners},
+    };
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        enum err err =
+            pool_init(parts[i].pool, arena, parts[i].size, parts[i].count);
+        if (err == OK)
+            err = hash_table_init(parts[i].table, arena, parts[i].count);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
+                           struct fata_stack *stack,
+                           const struct tcp_options *options, struct tcp **out)
+{
+    static const struct tcp_options usual;
+    struct tcp *tcp = ARENA_TAKE_ARRAY(env->arena, struct tcp, 1);
+    if (tcp == NULL)
+        return ERR_FULL;
+    if (options == NULL)
+        options = &usual;
+
+    tcp->env = env;
+    tcp->ip = ip;
+    tcp->stack = stack;
+    enum err err = carve(tcp, options);
+    if (err != OK)
+        return err;
+    log_source_init(&tcp->log, env->log, "tcp");
+    fata_random_fill(env->random, &tcp->hash_key, sizeof tcp->hash_key);
+    fata_random_fill(env->random, tcp->isn_key, sizeof tcp->isn_key);
+    list_init(&tcp->work);
+    list_init(&tcp->starved);
+    list_init(&tcp->time_wait_order);
+    tcp->output_task.run = output_task;
+    tcp->time_wait_timer.fire = time_wait_expire;
+
+    struct ip_protocol protocol = {
+        .input = tcp_input,
+        .error = tcp_error,
+        .context = tcp,
+    };
+    ip_register(ip, IP_PROTOCOL_TCP, &protocol);
+    *out = tcp;
+    return OK;
+}
+
+/* The four-tuple as bytes, for the hash functions. */
+struct tuple_words {
+    uint32_t words[9];
+};
+
+static struct tuple_words words_of(const struct tcp_tuple *tuple)
+{
+    struct tuple_words w;
+    memcpy(&w.words[0], tuple->local.at, 16);
+    memcpy(&w.words[4], tuple->remote.at, 16);
+    w.words[8] = (uint32_t)tuple->local_port << 16 | tuple->remote_port;
+    return w;
+}
+
+uint32_t tcp_hash(const struct tcp *tcp, const struct tcp_tuple *tuple)
+{
+    struct tuple_words w = words_of(tuple);
+    return hash_words(&tcp->hash_key, w.words, COUNT_OF(w.words));
+}
+
+static uint64_t tuple_secret(const struct tcp *tcp,
+                             const struct tcp_tuple *tuple)
+{
+    struct tuple_words w = words_of(tuple);
+    uint64_t secret;
+    static_assert(sizeof secret == crypto_shorthash_siphash24_BYTES, "");
+    static_assert(sizeof tcp->isn_key == crypto_shorthash_siphash24_KEYBYTES,
+                  "");
+    (void)crypto_shorthash_siphash24((unsigned char *)&secret,
+                                     (const unsigned char *)&w, sizeof w,
+                                     tcp->isn_key);
+    return secret;
+}
+
+/* RFC 6528 section 3: ISN = M + F(tuple, key), M a clock of 4 microseconds. */
+uint32_t tcp_isn(struct tcp *tcp, const struct tcp_tuple *tuple)
+{
+    return (uint32_t)(tcp->env->loop->now / 4000) +
+           (uint32_t)tuple_secret(tcp, tuple);
+}
+
+/* RFC 7323 section 5.4 wants an offset per connection; one per tuple also
+ * grows across connections of one tuple, as RFC 6191 likes it. */
+uint32_t tcp_timestamp_offset(struct tcp *tcp, const struct tcp_tuple *tuple)
+{
+    return (uint32_t)(tuple_secret(tcp, tuple) >> 32);
+}
+
+static bool same_tuple(const struct tcp_tuple *a, const struct tcp_tuple *b)
+{
+    return a->local_port == b->local_port && a->remote_port == b->remote_port &&
+           fata_ip_equal(&a->remote, &b->remote) &&
+           fata_ip_equal(&a->local, &b->local);
+}
+
+struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
+                          uint32_t hash)
+{
+    HASH_EACH(e, &tcp->connections, hash)
+    {
+        struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, entry);
+        if (same_tuple(&c->tuple, tuple))
+            return c;
+    }
+    return NULL;
+}
+
+static struct tcp_half *find_half(struct tcp *tcp,
+                                  const struct tcp_tuple *tuple, uint32_t hash)
+{
+    HASH_EACH(e, &tcp->halves, hash)
+    {
+        struct tcp_half *h = CONTAINER_OF(e, struct tcp_half, entry);
+        if (same_tuple(&h->tuple, tuple))
+            return h;
+    }
+    return NULL;
+}
+
+static struct tcp_time_wait *find_time_wait(struct tcp *tcp,
+                                            const struct tcp_tuple *tuple,
+                                            uint32_t hash)
+{
+    HASH_EACH(e, &tcp->time_waits, hash)
+    {
+        struct tcp_time_wait *t = CONTAINER_OF(e, struct tcp_time_wait, entry);
+        if (same_tuple(&t->tuple, tuple))
+            return t;
+    }
+    return NULL;
+}
+
+struct tcp_listener *tcp_find_listener(struct tcp *tcp, uint16_t port)
+{
+    HASH_EACH(e, &tcp->listeners, (uint32_t)port)
+    {
+        struct tcp_listener *l = CONTAINER_OF(e, struct tcp_listener, entry);
+        if (l->port == port)
+            return l;
+    }
+    return NULL;
+}
+
+bool tcp_short_of_buffers(const struct tcp *tcp, uint32_t fraction)
+{
+    const struct pool *pool = &tcp->env->pbufs->full;
+    return pool->capacity - pool->in_use < pool->capacity / fraction;
+}
+
+/* Connections. */
+
+struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
+                              uint32_t hash)
+{
+    struct tcp_conn *c = pool_take(&tcp->connection_pool);
+    if (c == NULL)
+        return NULL;
+
+    *c = (struct tcp_conn){
+        .flow = {.ops = &tcp_flow_ops, .loop = tcp->env->loop},
+        .tcp = tcp,
+        .timer = {.fire = tcp_conn_timer},
+        .tuple = *tuple,
+        .mss = TCP_DEFAULT_MSS,
+        .rcv_scale = TCP_SCALE,
+        .retransmit_at = TIME_NEVER,
+        .ack_at = TIME_NEVER,
+        .nagle_at = TIME_NEVER,
+        .end_at = TIME_NEVER,
+    };
+    tcp_rtt_init(&c->rtt);
+    hash_table_put(&tcp->connections, &c->entry, hash);
+    return c;
+}
+
+static void release_queues(struct tcp_conn *c)
+{
+    struct pbuf_queue queues[] = {
+        {.first = c->send_first},
+        {.first = c->receive_first},
+        {.first = c->reorder_first},
+    };
+    for (size_t i = 0; i < COUNT_OF(queues); i++)
+        pbuf_queue_clear(&queues[i]);
+    c->send_first = c->send_last = c->cursor = NULL;
+    c->receive_first = c->receive_last = NULL;
+    c->reorder_first = c->reorder_last = NULL;
+    c->send_bytes = c->receive_bytes = 0;
+    c->receive_pieces = c->reorder_pieces = 0;
+}
+
+static void conn_free(struct tcp_conn *c)
+{
+    release_queues(c);
+    if (list_linked(&c->work))
+        list_remove(&c->work);
+    if (list_linked(&c->starved))
+        list_remove(&c->starved);
+    pool_give(&c->tcp->connection_pool, c);
+}
+
+void tcp_conn_free_if_done(struct tcp_conn *c)
+{
+    if (c->state != TCP_CLOSED || !c->released)
+        return;
+    c->dead = true;
+    if (!c->busy)
+        conn_free(c);
+}
+
+void tcp_conn_end(struct tcp_conn *c, enum err why)
+{
+    struct tcp *tcp = c->tcp;
+
+    if (c->state == TCP_CLOSED)
+        return;
+    c->state = TCP_CLOSED;
+    hash_table_remove(&tcp->connections, &c->entry);
+    timer_cancel(&tcp->env->loop->timers, &c->timer);
+    if (c->listener != NULL) {
+        c->listener->connection_count--;
+        c->listener = NULL;
+    }
+    c->broken = why;
+    c->notify = true;
+    /* What was received before the end in order can still be read. */
+    if (why != OK || c->released)
+        release_queues(c);
+    if (c->connected != NULL) {
+        fata_connected *connected = c->connected;
+        c->connected = NULL;
+        c->released = true;
+        connected(c->connected_context, why, NULL);
+    }
+}
+
+void tcp_conn_notify(struct tcp_conn *c)
+{
+    if (c->notify && !c->busy) {
+        c->notify = false;
+        if (c->flow.handler != NULL && !c->released) {
+            c->busy = true;
+            c->flow.handler(&c->flow, c->flow.context);
+            c->busy = false;
+        }
+    }
+    if (c->dead) {
+        if (!c->busy)
+            conn_free(c);
+        return;
+    }
+    tcp_conn_free_if_done(c);
+}
+
+void tcp_conn_work(struct tcp_conn *c)
+{
+    if (c->state == TCP_CLOSED || list_linked(&c->work))
+        return;
+    list_append(&c->tcp->work, &c->work);
+    loop_defer(c->tcp->env->loop, &c->tcp->output_task);
+}
+
+/* Buffers came back: those who waited for some may try again. */
+static void feed_starved(struct tcp *tcp)
+{
+    /* As many as wait now: who fails again joins at the end. */
+    for (struct list *last = tcp->starved.prev;
+         !list_empty(&tcp->starved) && !tcp_short_of_buffers(tcp, 4);) {
+        struct list *first = list_take_first(&tcp->starved);
+        struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, starved);
+        c->notify = true;
+        tcp_conn_notify(c);
+        if (first == last)
+            return;
+    }
+}
+
+static void output_task(struct loop_task *task)
+{
+    struct tcp *tcp = CONTAINER_OF(task, struct tcp, output_task);
+    struct list *first;
+
+    if (!list_empty(&tcp->starved))
+        feed_starved(tcp);
+    while ((first = list_take_first(&tcp->work)) != NULL) {
+        struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, work);
+        tcp_output(c);
+        if (c->state != TCP_CLOSED)
+            tcp_conn_arm(c);
+    }
+}
+
+/* Timers. */
+
+void tcp_conn_arm(struct tcp_conn *c)
+{
+    struct timer_wheel *timers = &c->tcp->env->loop->timers;
+    uint64_t when = time_min(time_min(c->retransmit_at, c->ack_at),
+                             time_min(c->nagle_at, c->end_at));
+
+    /* Deadlines mostly move later: firing once for nothing costs less than
+     * moving the timer with every segment. */
+    if (timer_armed(&c->timer) && c->timer.when <= when && when != TIME_NEVER)
+        return;
+    timer_set(timers, &c->timer, when);
+}
+
+static void retransmission_timeout(struct tcp_conn *c, uint64_t now)
+{
+    struct tcp *tcp = c->tcp;
+    unsigned most = c->state == TCP_SYN_SENT ? TCP_SYN_RETRIES : TCP_RETRIES;
+
+    if (c->retries >= most) {
+        tcp->counters.given_up++;
+        log_debug(&tcp->log, "port %u: gave up after %u tries",
+                  c->tuple.local_port, c->retries);
+        tcp_conn_end(c, ERR_TIMEOUT);
+        return;
+    }
+    c->retries++;
+    tcp_rtt_backoff(&c->rtt);
+    c->retransmit_at = time_add(now, c->rtt.rto);
+    if (c->probing) {
+        tcp->counters.probes++;
+        tcp_send_probe(c);
+        return;
+    }
+    tcp->counters.timeouts++;
+    if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
+        tcp_congestion_timeout(&c->congestion, c->snd_max - c->snd_una, c->mss,
+                               c->retries == 1);
+    /* Go back to the first byte not acknowledged (RFC 6298 section 5.4);
+     * ACKs that come show how far the peer really is. RFC 6582 section 4:
+     * duplicates caused by that must not look like a new loss. */
+    c->congestion.recover = c->snd_max;
+    c->snd_nxt = c->snd_una;
+    c->cursor = NULL;
+    tcp_conn_work(c);
+}
+
+void tcp_conn_timer(struct timer *timer, uint64_t now)
+{
+    struct tcp_conn *c = CONTAINER_OF(timer, struct tcp_conn, timer);
+
+    if (now >= c->end_at) {
+        tcp_conn_end(c, ERR_TIMEOUT);
+    } else {
+        if (now >= c->ack_at) {
+            c->ack_now = true;
+            tcp_conn_work(c);
+        }
+        if (now >= c->nagle_at)
+            tcp_conn_work(c);
+        if (now >= c->retransmit_at)
+            retransmission_timeout(c, now);
+    }
+    if (c->state != TCP_CLOSED) {
+        if (!list_linked(&c->work))
+            tcp_conn_arm(c);
+    }
+    tcp_conn_notify(c);
+}
+
+/* TIME_WAIT: all last equally long, so one timer serves the oldest. */
+
+static void time_wait_free(struct tcp *tcp, struct tcp_time_wait *t)
+{
+    hash_table_remove(&tcp->time_waits, &t->entry);
+    list_remove(&t->link);
+    pool_give(&tcp->time_wait_pool, t);
+}
+
+static struct tcp_time_wait *oldest_time_wait(struct tcp *tcp)
+{
+    if (list_empty(&tcp->time_wait_order))
+        return NULL;
+    return CONTAINER_OF(tcp->time_wait_order.next, struct tcp_time_wait, link);
+}
+
+static void time_wait_arm(struct tcp *tcp)
+{
+    struct tcp_time_wait *oldest = oldest_time_wait(tcp);
+    if (oldest == NULL)
+        return;
+    if (!timer_armed(&tcp->time_wait_timer))
+        timer_set(&tcp->env->loop->timers, &tcp->time_wait_timer,
+                  oldest->end_at);
+}
+
+static void time_wait_expire(struct timer *timer, uint64_t now)
+{
+    struct tcp *tcp = CONTAINER_OF(timer, struct tcp, time_wait_timer);
+    struct tcp_time_wait *t;
+
+    while ((t = oldest_time_wait(tcp)) != NULL && t->end_at <= now)
+        time_wait_free(tcp, t);
+    time_wait_arm(tcp);
+}
+
+void tcp_conn_time_wait(struct tcp_conn *c)
+{
+    struct tcp *tcp = c->tcp;
+    struct tcp_time_wait *t = pool_take(&tcp->time_wait_pool);
+
+    if (t == NULL) {
+        /* The oldest has served longest: its ports are least likely to see an
+         * old duplicate. */
+        tcp->counters.time_wait_recycled++;
+        time_wait_free(tcp, oldest_time_wait(tcp));
+        t = pool_take(&tcp->time_wait_pool);
+    }
+    *t = (struct tcp_time_wait){
+        .tuple = c->tuple,
+        .snd_nxt = c->snd_nxt,
+        .rcv_nxt = c->rcv_nxt,
+        .ts_recent = c->ts_recent,
+        .ts_offset = c->ts_offset,
+        .timestamps = c->timestamps,
+        .window = tcp_receive_window(c) >> c->rcv_scale,
+        .end_at = loop_deadline(tcp->env->loop, TCP_TIME_WAIT),
+    };
+    hash_table_put(&tcp->time_waits, &t->entry, c->entry.hash);
+    list_append(&tcp->time_wait_order, &t->link);
+    time_wait_arm(tcp);
+    if (c->ack_now)
+        tcp_send_ack(c);
+    tcp_conn_end(c, OK);
+}
+
+static void answer_from_time_wait(struct tcp *tcp, struct tcp_time_wait *t)
+{
+    struct tcp_segment s = {
+        .source = t->tuple.local_port,
+        .destination = t->tuple.remote_port,
+        .seq = t->snd_nxt,
+        .ack = t->rcv_nxt,
+        .flags = TCP_ACK,
+        .window = (uint16_t)t->window,
+        .has_timestamps = t->timestamps,
+        .ts_value = tcp_ts_now(tcp, t->ts_offset),
+        .ts_echo = t->ts_recent,
+    };
+    tcp_send_bare(tcp, &t->tuple, &s);
+}
+
+/*
+ * A segment for a connection in TIME_WAIT. True if it was dealt with; false if
+ * it is a SYN that begins a new connection, which TIME_WAIT then gives way to.
+ */
+static bool time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
+                            const struct tcp_segment *s, uint32_t len)
+{
+    /* RFC 1337: a RST must not cut TIME_WAIT short. */
+    if (s->flags & TCP_RST)
+        return true;
+    if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+        /* RFC 6191 section 2, and RFC 1122 section 4.2.2.13 without
+         * timestamps: later than anything the old connection sent. */
+        bool newer = seq_gt(s->seq, t->rcv_nxt);
+        if (t->timestamps && s->has_timestamps && s->ts_value != t->ts_recent)
+            newer = seq_gt(s->ts_value, t->ts_recent);
+        if (newer) {
+            tcp->counters.time_wait_reused++;
+            time_wait_free(tcp, t);
+            return false;
+        }
+    }
+    /* RFC 9293 section 3.10.7.4: acknowledge a retransmitted FIN, and restart
+     * the wait. An ACK of nothing new needs no answer. */
+    if ((s->flags & TCP_FIN) && s->seq + len == t->rcv_nxt) {
+        t->end_at = loop_deadline(tcp->env->loop, TCP_TIME_WAIT);
+        list_remove(&t->link);
+        list_append(&tcp->time_wait_order, &t->link);
+        answer_from_time_wait(tcp, t);
+    } else if (s->seq != t->rcv_nxt || len > 0) {
+        answer_from_time_wait(tcp, t);
+    }
+    return true;
+}
+
+void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
+                         const struct tcp_segment *s,
+                         const struct tcp_tuple *tuple, uint32_t hash,
+                         uint32_t len)
+{
+    struct tcp_half *h = find_half(tcp, tuple, hash);
+    if (h != NULL) {
+        tcp_half_input(h, packet, s, len);
+        return;
+    }
+    struct tcp_time_wait *t = find_time_wait(tcp, tuple, hash);
+    if (t != NULL && time_wait_input(tcp, t, s, len)) {
+        pbuf_give(packet->data);
+        return;
+    }
+    struct tcp_listener *l = tcp_find_listener(tcp, tuple->local_port);
+    if (l != NULL) {
+        tcp_listener_input(l, packet, s, tuple, hash, len);
+        return;
+    }
+    tcp->counters.no_listener++;
+    tcp_send_reset(tcp, tuple, s, len);
+    pbuf_give(packet->data);
+}
+
+/* Listeners. */
+
+enum err tcp_listen(struct tcp *tcp, uint16_t port,
+                    const struct fata_listen_options *options,
+                    fata_accept *accept, void *context,
+                    struct fata_listener **listener)
+{
+    if (tcp_find_listener(tcp, port) != NULL)
+        return ERR_FULL;
+    struct tcp_listener *l = pool_take(&tcp->listener_pool);
+    if (l == NULL)
+        return ERR_FULL;
+
+    *l = (struct tcp_listener){
+        .listener = {.stack = tcp->stack},
+        .tcp = tcp,
+        .port = port,
+        .backlog = USUAL_BACKLOG,
+        .max_connections = UINT32_MAX,
+        .accept = accept,
+        .context = context,
+    };
+    if (options != NULL && options->backlog != 0)
+        l->backlog = options->backlog;
+    if (options != NULL && options->max_connections != 0)
+        l->max_connections = options->max_connections;
+    list_init(&l->halves);
+    hash_table_put(&tcp->listeners, &l->entry, port);
+    *listener = &l->listener;
+    return OK;
+}
+
+void tcp_unlisten(struct tcp *tcp, struct fata_listener *listener)
+{
+    struct tcp_listener *l =
+        CONTAINER_OF(listener, struct tcp_listener, listener);
+
+    while (!list_empty(&l->halves))
+        tcp_half_free(CONTAINER_OF(l->halves.next, struct tcp_half, link));
+    /* Connections outlive their listener and need not know it. */
+    for (uint32_t i = 0; i <= tcp->connections.mask; i++) {
+        for (struct hash_entry *e = tcp->connections.buckets[i]; e != NULL;
+             e = e->next) {
+            struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, entry);
+            if (c->listener == l)
+                c->listener = NULL;
+        }
+    }
+    hash_table_remove(&tcp->listeners, &l->entry);
+    pool_give(&tcp->listener_pool, l);
+}
+
+/* Active open. */
+
+/* A local port that leaves the tuple unused: RFC 6056 section 3.3.1. */
+static bool choose_port(struct tcp *tcp, struct tcp_tuple *tuple,
+                        uint32_t *hash)
+{
+    uint32_t start = fata_random_below(tcp->env->random, EPHEMERAL_PORTS);
+
+    for (uint32_t i = 0; i < EPHEMERAL_PORTS; i++) {
+        tuple->local_port =
+            (uint16_t)(FIRST_EPHEMERAL + (start + i) % EPHEMERAL_PORTS);
+        *hash = tcp_hash(tcp, tuple);
+        if (tcp_find(tcp, tuple, *hash) == NULL &&
+            find_time_wait(tcp, tuple, *hash) == NULL &&
+            find_half(tcp, tuple, *hash) == NULL)
+            return true;
+    }
+    return false;
+}
+
+enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
+                     fata_connected *connected, void *context, void **attempt)
+{
+    struct tcp_tuple tuple = {.remote = peer->ip, .remote_port = peer->port};
+    struct ip_route route;
+    uint32_t hash;
+
+    enum err err = ip_route(tcp->ip, &peer->ip, &route);
+    if (err != OK)
+        return err;
+    tuple.local = route.source;
+    if (!choose_port(tcp, &tuple, &hash))
+        return ERR_FULL;
+    struct tcp_conn *c = tcp_conn_new(tcp, &tuple, hash);
+    if (c == NULL)
+        return ERR_FULL;
+
+    c->connected = connected;
+    c->connected_context = context;
+    c->state = TCP_SYN_SENT;
+    c->iss = tcp_isn(tcp, &tuple);
+    c->snd_una = c->snd_nxt = c->snd_max = c->iss;
+    c->ts_offset = tcp_timestamp_offset(tcp, &tuple);
+    tcp_congestion_init(&c->congestion, c->mss);
+    tcp_conn_work(c);
+    *attempt = c;
+    return OK;
+}
+
+void tcp_connect_cancel(struct tcp *tcp, void *attempt)
+{
+    struct tcp_conn *c = attempt;
+    (void)tcp;
+    c->connected = NULL;
+    c->released = true;
+    tcp_conn_end(c, ERR_CANCELLED);
+    tcp_conn_free_if_done(c);
+}
+
+void tcp_conn_check(const struct tcp_conn *c)
+{
+    assert(seq_leq(c->snd_una, c->snd_nxt));
+    assert(seq_leq(c->snd_nxt, c->snd_max));
+    assert((c->send_first == NULL) == (c->send_bytes == 0));
+    assert((c->receive_first == NULL) == (c->receive_bytes == 0));
+    assert(c->reorder_pieces <= TCP_REORDER_MAX);
+    assert(c->congestion.cwnd > 0);
+    assert(c->mss >= TCP_MIN_MSS);
+    for (const struct pbuf *p = c->reorder_first; p != NULL; p = p->after) {
+        assert(seq_gt((uint32_t)p->seq, c->rcv_nxt));
+        assert(p->after == NULL ||
+               seq_leq((uint32_t)p->seq + p->len, (uint32_t)p->after->seq));
+    }
+}

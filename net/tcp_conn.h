@@ -1,0 +1,333 @@
+/*
+ * Inside TCP: the connection and the tables it lives in. Private to tcp*.c.
+ *
+ * The variables have their names from RFC 9293 section 3.3.1 (SND.UNA is
+ * snd_una) and the congestion control's from RFC 5681.
+ *
+ *                              +---------+
+ *          half-open (tcp_half)|  LISTEN |   a listener is in a table of its
+ * own SYN received +---------+ |  ACK of our SYN: a connection is made of it
+ *                      v
+ *     SYN_SENT --> ESTABLISHED --> FIN_WAIT_1 --> FIN_WAIT_2 --+
+ *         |            |               |                       v
+ *     SYN_RECEIVED     |               +--> CLOSING -----> TIME_WAIT
+ *     (simultaneous)   v                                  (tcp_time_wait)
+ *                  CLOSE_WAIT --> LAST_ACK --> CLOSED
+ *
+ * SYN_RECEIVED of a listener and TIME_WAIT are held in small structs of their
+ * own, so that neither a flood of SYNs nor many short connections use up the
+ * memory for real ones.
+ *
+ * Work is done in two steps. A segment that arrives, a timer or a call of the
+ * application changes the connection and puts it on tcp->work; at the end of
+ * the loop's round tcp_output sends for each what it then has to send. So a
+ * batch of segments is answered once, and an answer carries the ACK.
+ */
+#ifndef NET_TCP_CONN_H
+#define NET_TCP_CONN_H
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/timer.h"
+#include "net/tcp.h"
+#include "net/tcp_segment.h"
+
+enum tcp_state {
+    TCP_CLOSED, /* broken or finished, but the application still has the flow */
+    TCP_SYN_SENT,
+    TCP_SYN_RECEIVED, /* by simultaneous open */
+    TCP_ESTABLISHED,
+    TCP_FIN_WAIT_1,
+    TCP_FIN_WAIT_2,
+    TCP_CLOSE_WAIT,
+    TCP_CLOSING,
+    TCP_LAST_ACK,
+};
+
+enum {
+    TCP_DEFAULT_MSS = 536, /* RFC 9293 section 3.7.1: MUST-15 */
+    TCP_MIN_MSS = 88,      /* below it a peer makes us send mostly headers */
+    TCP_SCALE = 7,         /* ours: windows up to 8 MB */
+    TCP_RECEIVE_BUFFER = 256 * 1024,
+    TCP_SEND_BUFFER = 256 * 1024,
+    TCP_REORDER_MAX = 512,     /* packets held out of order, each connection */
+    TCP_DUPACKS = 3,           /* RFC 5681 section 3.2 */
+    TCP_INITIAL_SEGMENTS = 10, /* RFC 6928 */
+    TCP_SYN_RETRIES = 6,
+    TCP_RETRIES = 12, /* of data, before the connection is given up */
+};
+
+/* Times in nanoseconds. */
+#define TCP_RTO_INITIAL  SECONDS(1)        /* RFC 6298 section 2.1 */
+#define TCP_RTO_MIN      MILLISECONDS(200) /* below its 1 s, as all hosts do */
+#define TCP_RTO_MAX      SECONDS(60)       /* RFC 6298 section 2.5 */
+#define TCP_DELAYED_ACK  MILLISECONDS(40)  /* RFC 9293: below 500 ms */
+#define TCP_TIME_WAIT    SECONDS(60)       /* 2 MSL */
+#define TCP_FIN_WAIT_MAX SECONDS(60) /* for the FIN of a flow already closed   \
+                                      */
+#define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
+
+/* What identifies a connection, ready to be hashed. */
+struct tcp_tuple {
+    struct fata_ip local, remote;
+    uint16_t local_port, remote_port;
+};
+
+/* Congestion control as of RFC 5681 and 6582; bytes. */
+struct tcp_congestion {
+    uint32_t cwnd, ssthresh;
+    uint32_t recover;   /* RFC 6582: highest seq sent when recovery began */
+    uint32_t acked;     /* bytes acknowledged towards the next increase */
+    uint8_t duplicates; /* ACKs in a row that acknowledged nothing new */
+    bool recovering;    /* in fast recovery */
+};
+
+/* Round-trip time, RFC 6298; nanoseconds. */
+struct tcp_rtt {
+    uint64_t srtt, rttvar; /* srtt 0: not measured yet */
+    uint64_t rto;
+    uint64_t least;   /* the shortest seen: what the path takes at best */
+    uint64_t sent_at; /* when the timed segment was sent */
+    uint32_t seq;     /* its end; timed is false if none is under way */
+    bool timed;
+};
+
+struct tcp_conn {
+    struct fata_flow flow;
+    struct hash_entry entry; /* in tcp->connections, unless TCP_CLOSED */
+    struct tcp *tcp;
+    struct list work; /* in tcp->work if something is to be sent or told */
+    struct timer timer;
+    struct tcp_tuple tuple;
+    struct tcp_listener *listener; /* it was accepted from; or NULL */
+    struct list starved;           /* in tcp->starved: waits for buffers */
+    /* For connect: told of the outcome, then NULL. */
+    fata_connected *connected;
+    void *connected_context;
+
+    enum tcp_state state;
+    enum err broken; /* why the flow is of no use any more, or OK */
+    bool released;   /* the application has closed or aborted the flow */
+    bool busy;       /* a callback runs: do not free it under its feet */
+    bool dead;       /* to be freed once it is not busy */
+    bool notify;     /* the handler has something to look at */
+    bool fin_wanted; /* the application will write no more */
+    bool fin_received;
+    bool ack_now;    /* an ACK is due at the end of this round */
+    bool probing;    /* the retransmission timer is the persist timer */
+    bool no_delay;   /* Nagle's algorithm is off */
+    bool push;       /* a segment with PSH or less than full came */
+    bool scaling;    /* both sides sent a window scale */
+    bool timestamps; /* both sides sent timestamps */
+    uint8_t snd_scale, rcv_scale;
+    uint8_t retries;          /* retransmissions of the same data so far */
+    uint8_t unacked_segments; /* full ones received since our last ACK */
+
+    uint16_t mss; /* most bytes of data in a segment we send, options off */
+    uint32_t iss, irs;
+    uint32_t snd_una, snd_nxt;
+    uint32_t snd_max; /* highest sequence number ever sent, plus one */
+    uint32_t snd_wnd, snd_wl1, snd_wl2;
+    uint32_t snd_wnd_max; /* the largest window the peer ever offered */
+    uint32_t rcv_nxt;
+    uint32_t rcv_adv; /* right edge of the window last advertised */
+    uint32_t ts_recent;
+    uint32_t ts_offset; /* ours start at a number of their own */
+    uint32_t last_ack_sent;
+    uint64_t ts_recent_at; /* RFC 7323 section 5.5: it goes stale */
+    struct tcp_congestion congestion;
+    struct tcp_rtt rtt;
+
+    /* Deadlines, TIME_NEVER if not set; `timer` is armed for the earliest. */
+    uint64_t retransmit_at, ack_at, nagle_at, end_at;
+    uint64_t challenge_at; /* no challenge ACK before this time */
+    uint64_t sent_at;      /* when data was last sent */
+
+    /* Data from SND.UNA on, one piece a packet, linked through `after`. */
+    struct pbuf *send_first, *send_last;
+    uint32_t send_bytes;
+    /* Where SND.NXT is in it: a piece and an offset; NULL to look it up. */
+    struct pbuf *cursor;
+    uint32_t cursor_offset, cursor_seq;
+
+    /* Data up to RCV.NXT that the application has not consumed. */
+    struct pbuf *receive_first, *receive_last;
+    uint32_t receive_bytes, receive_pieces;
+    /* Data beyond RCV.NXT, by pbuf->seq, without overlaps. */
+    struct pbuf *reorder_first, *reorder_last;
+    uint32_t reorder_pieces;
+    uint32_t fin_seq; /* where the peer's FIN is, while it waits its turn */
+    bool fin_waiting;
+    uint32_t fin_end; /* after our own FIN, once fin_wanted */
+};
+
+/* A listening port. */
+struct tcp_listener {
+    struct fata_listener listener;
+    struct tcp *tcp;
+    struct hash_entry entry; /* in tcp->listeners */
+    uint16_t port;
+    uint32_t backlog, max_connections;
+    uint32_t half_count, connection_count;
+    struct list halves; /* oldest first */
+    fata_accept *accept;
+    void *context;
+};
+
+/* SYN_RECEIVED by a listener: a SYN was answered, its ACK is awaited. */
+struct tcp_half {
+    struct hash_entry entry; /* in tcp->halves */
+    struct list link;        /* in listener->halves */
+    struct timer timer;
+    struct tcp *tcp;
+    struct tcp_listener *listener;
+    struct tcp_tuple tuple;
+    uint32_t iss, irs;
+    uint32_t ts_recent, ts_offset;
+    uint16_t mss;    /* the peer's, or the default */
+    uint16_t window; /* as in the SYN */
+    bool scaling, timestamps;
+    uint8_t scale, retries;
+    uint64_t answered_at;
+};
+
+/* TIME_WAIT: what must be remembered of a connection that has ended. */
+struct tcp_time_wait {
+    struct hash_entry entry; /* in tcp->time_waits */
+    struct list link;        /* in tcp->time_wait_order, soonest to end first */
+    struct tcp_tuple tuple;
+    uint32_t snd_nxt, rcv_nxt;
+    uint32_t ts_recent, ts_offset;
+    uint32_t window;
+    bool timestamps;
+    uint64_t end_at;
+};
+
+struct tcp_counters {
+    uint64_t segments_in, segments_out, bytes_in, bytes_out;
+    uint64_t retransmitted, fast_retransmitted, timeouts, probes;
+    uint64_t accepted, connected, resets_in, resets_out;
+    uint64_t bad_checksum, malformed, no_listener, backlog_evicted;
+    uint64_t refused_full, challenges, challenges_held, out_of_order;
+    uint64_t out_of_window, duplicate_data, paws_dropped, no_memory;
+    uint64_t time_wait_recycled, time_wait_reused, given_up;
+};
+
+struct tcp {
+    struct fata_env *env;
+    struct ip *ip;
+    struct fata_stack *stack;
+    struct log_source log;
+    struct hash_key hash_key;
+    uint8_t isn_key[16];
+    struct hash_table connections, halves, time_waits, listeners;
+    struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
+    struct list work;
+    struct list starved;
+    struct loop_task output_task;
+    struct list time_wait_order;
+    struct timer time_wait_timer;
+    struct tcp_counters counters;
+};
+
+/* tcp.c: tables, life and death */
+uint32_t tcp_hash(const struct tcp *tcp, const struct tcp_tuple *tuple);
+struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
+                          uint32_t hash);
+uint32_t tcp_isn(struct tcp *tcp, const struct tcp_tuple *tuple);
+uint32_t tcp_timestamp_offset(struct tcp *tcp, const struct tcp_tuple *tuple);
+struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
+                              uint32_t hash);
+/* The connection is over, for the reason `why` (OK: in order). */
+void tcp_conn_end(struct tcp_conn *c, enum err why);
+/* It is over on our side and waits in TIME_WAIT. */
+void tcp_conn_time_wait(struct tcp_conn *c);
+void tcp_conn_free_if_done(struct tcp_conn *c);
+/* Call the handler, if there is something to tell. May free `c`. */
+void tcp_conn_notify(struct tcp_conn *c);
+/* Something is to be sent: look at it at the end of this round. */
+void tcp_conn_work(struct tcp_conn *c);
+/* Arm the timer for the earliest of the deadlines. */
+void tcp_conn_arm(struct tcp_conn *c);
+void tcp_conn_timer(struct timer *timer, uint64_t now);
+void tcp_half_free(struct tcp_half *h);
+struct tcp_listener *tcp_find_listener(struct tcp *tcp, uint16_t port);
+/* The 32-bit millisecond clock of timestamps (RFC 7323 section 5.4). */
+static inline uint32_t tcp_ts_now(const struct tcp *tcp, uint32_t offset)
+{
+    return (uint32_t)(tcp->env->loop->now / 1000000) + offset;
+}
+/* Fewer than one in `fraction` of the packet buffers are left. */
+bool tcp_short_of_buffers(const struct tcp *tcp, uint32_t fraction);
+
+/* A checked segment that no connection claims; `len` is its length in
+ * sequence space. Takes packet->data. */
+void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
+                         const struct tcp_segment *s,
+                         const struct tcp_tuple *tuple, uint32_t hash,
+                         uint32_t len);
+
+/* tcp_input.c */
+/* Takes packet->data, from which the TCP header was removed. */
+void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
+                    const struct tcp_segment *s);
+void tcp_input(void *context, struct ip_in *packet);
+void tcp_error(void *context, const struct ip_error *error);
+
+/* tcp_half.c: the passive open. Both take packet->data. */
+void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
+                    const struct tcp_segment *s, uint32_t len);
+void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
+                        const struct tcp_segment *s,
+                        const struct tcp_tuple *tuple, uint32_t hash,
+                        uint32_t len);
+/* Remember what the options of the peer's SYN say. */
+void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
+
+/* tcp_output.c */
+void tcp_output(struct tcp_conn *c);
+/* The window to advertise now, in bytes, before scaling. */
+uint32_t tcp_receive_window(struct tcp_conn *c);
+void tcp_send_ack(struct tcp_conn *c);
+/* Send data at SND.UNA again, one segment. */
+void tcp_retransmit(struct tcp_conn *c);
+void tcp_send_probe(struct tcp_conn *c);
+/* Send a segment that belongs to no connection struct. */
+void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
+                   const struct tcp_segment *s);
+/* The RST that answers `s`, of `len` bytes of sequence space, without a
+ * connection (RFC 9293 section 3.10.7.1). */
+void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
+                    const struct tcp_segment *s, uint32_t len);
+/* The RST that ends connection `c`. */
+void tcp_send_abort(struct tcp_conn *c);
+/* The MSS to announce on the route to this peer. */
+uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
+
+/* tcp_rtt.c, tcp_congestion.c: the pure parts */
+void tcp_rtt_init(struct tcp_rtt *rtt);
+void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample);
+void tcp_rtt_backoff(struct tcp_rtt *rtt);
+void tcp_congestion_init(struct tcp_congestion *cc, uint32_t mss);
+/* `acked` new bytes were acknowledged outside recovery. */
+void tcp_congestion_acked(struct tcp_congestion *cc, uint32_t acked,
+                          uint32_t mss);
+/* Loss was noticed by duplicate ACKs; `flight` bytes were outstanding. */
+void tcp_congestion_enter(struct tcp_congestion *cc, uint32_t flight,
+                          uint32_t snd_max, uint32_t mss);
+/* A partial ACK of `acked` bytes during recovery (RFC 6582 section 3.2). */
+void tcp_congestion_partial(struct tcp_congestion *cc, uint32_t acked,
+                            uint32_t mss);
+void tcp_congestion_leave(struct tcp_congestion *cc, uint32_t flight,
+                          uint32_t mss);
+/* The retransmission timer fired. */
+void tcp_congestion_timeout(struct tcp_congestion *cc, uint32_t flight,
+                            uint32_t mss, bool first);
+
+/* tcp_flow.c */
+extern const struct fata_flow_ops tcp_flow_ops;
+
+/* Asserts what must hold of a connection between two events. */
+void tcp_conn_check(const struct tcp_conn *c);
+
+#endif

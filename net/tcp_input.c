@@ -1,0 +1,747 @@
+/*
+ * A segment arrives: RFC 9293 section 3.10.7, in its order.
+ */
+#include "net/checksum.h"
+#include "net/tcp_conn.h"
+
+/* RFC 7323 section 5.5: after 24 days a timestamp says nothing. */
+#define TS_RECENT_LIFE SECONDS(24 * 24 * 3600)
+
+void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
+{
+    struct tcp *tcp = c->tcp;
+    uint16_t mss = tcp_our_mss(tcp, &c->tuple.remote);
+    uint16_t theirs = syn->mss == 0 ? TCP_DEFAULT_MSS : syn->mss;
+
+    if (theirs < mss)
+        mss = theirs;
+    c->timestamps = syn->has_timestamps;
+    if (c->timestamps) {
+        c->ts_recent = syn->ts_value;
+        c->ts_recent_at = tcp->env->loop->now;
+        mss =
+            mss > TCP_TIMESTAMPS_LEN ? (uint16_t)(mss - TCP_TIMESTAMPS_LEN) : 0;
+    }
+    if (mss < TCP_MIN_MSS)
+        mss = TCP_MIN_MSS;
+    c->mss = mss;
+    c->scaling = syn->has_scale;
+    if (c->scaling) {
+        c->snd_scale = syn->scale;
+        c->rcv_scale = TCP_SCALE;
+    } else {
+        c->snd_scale = c->rcv_scale = 0;
+    }
+}
+
+/* An ACK that makes a confused or forged peer show itself (RFC 5961), at most
+ * one in a while, each connection counting for itself (section 7). */
+static void challenge(struct tcp_conn *c)
+{
+    uint64_t now = c->tcp->env->loop->now;
+
+    if (now < c->challenge_at) {
+        c->tcp->counters.challenges_held++;
+        return;
+    }
+    c->challenge_at = time_add(now, TCP_CHALLENGE_GAP);
+    c->tcp->counters.challenges++;
+    c->ack_now = true;
+    tcp_conn_work(c);
+}
+
+static void connected(struct tcp_conn *c)
+{
+    fata_connected *callback = c->connected;
+
+    c->connected = NULL;
+    c->tcp->counters.connected++;
+    if (callback != NULL) {
+        c->busy = true;
+        callback(c->connected_context, OK, &c->flow);
+        c->busy = false;
+    }
+}
+
+/* RFC 9293 section 3.10.7.3. */
+static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
+                           uint32_t len)
+{
+    struct tcp *tcp = c->tcp;
+    bool ack = s->flags & TCP_ACK;
+
+    if (ack && (seq_leq(s->ack, c->iss) || seq_gt(s->ack, c->snd_max))) {
+        tcp_send_reset(tcp, &c->tuple, s, len);
+        return;
+    }
+    if (s->flags & TCP_RST) {
+        if (ack) {
+            tcp->counters.resets_in++;
+            tcp_conn_end(c, ERR_REFUSED);
+        }
+        return;
+    }
+    if (!(s->flags & TCP_SYN))
+        return;
+
+    c->irs = s->seq;
+    c->rcv_nxt = s->seq + 1;
+    c->rcv_adv = c->rcv_nxt + UINT16_MAX;
+    tcp_conn_learn(c, s);
+    tcp_congestion_init(&c->congestion, c->mss);
+    c->congestion.recover = c->iss;
+    c->snd_wnd = c->snd_wnd_max = s->window;
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    if (!ack) {
+        /* Simultaneous open: our SYN again, with an ACK now. */
+        c->state = TCP_SYN_RECEIVED;
+        c->snd_nxt = c->iss;
+        tcp_conn_work(c);
+        return;
+    }
+    c->snd_una = c->snd_nxt = s->ack;
+    c->state = TCP_ESTABLISHED;
+    if (c->retries == 0)
+        tcp_rtt_sample(&c->rtt, time_since(tcp->env->loop->now, c->sent_at));
+    c->retries = 0;
+    c->rtt.timed = false;
+    c->retransmit_at = TIME_NEVER;
+    c->ack_now = true;
+    tcp_conn_work(c);
+    connected(c);
+}
+
+/* RFC 9293 section 3.10.7.4, first: the sequence number, with the allowance
+ * for a window of zero that it asks for. */
+static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *s,
+                       uint32_t len)
+{
+    uint32_t window = c->rcv_adv - c->rcv_nxt;
+
+    if (s->seq == c->rcv_nxt)
+        return true;
+    if (window == 0)
+        return false;
+    if (s->seq - c->rcv_nxt < window)
+        return true;
+    /* Begins before the window, and reaches into it? */
+    return len > 0 && s->seq + len - 1 - c->rcv_nxt < window;
+}
+
+/* PAWS, RFC 7323 section 5.3 R1. */
+static bool too_old(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    if (!c->timestamps || !s->has_timestamps || (s->flags & TCP_RST))
+        return false;
+    return seq_lt(s->ts_value, c->ts_recent) &&
+           time_since(c->tcp->env->loop->now, c->ts_recent_at) < TS_RECENT_LIFE;
+}
+
+/* Remove `n` acknowledged bytes from the front of the send queue. */
+static void send_queue_drop(struct tcp_conn *c, uint32_t n)
+{
+    c->send_bytes -= n;
+    while (n > 0) {
+        struct pbuf *p = c->send_first;
+        if (p == c->cursor)
+            c->cursor = NULL;
+        if (p->len > n) {
+            pbuf_skip(p, n);
+            return;
+        }
+        n -= p->len;
+        c->send_first = p->after;
+        pbuf_give(p);
+    }
+    if (c->send_first == NULL)
+        c->send_last = NULL;
+}
+
+static void measure(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    struct tcp *tcp = c->tcp;
+
+    if (c->rtt.timed) {
+        if (seq_lt(s->ack, c->rtt.seq))
+            return;
+        c->rtt.timed = false;
+        tcp_rtt_sample(&c->rtt,
+                       time_since(tcp->env->loop->now, c->rtt.sent_at));
+    } else if (c->retries > 0 && c->timestamps && s->has_timestamps &&
+               s->ts_echo != 0) {
+        /* What was sent again cannot be timed without the echo. */
+        uint32_t ms = tcp_ts_now(tcp, c->ts_offset) - s->ts_echo;
+        if (ms < 60000)
+            tcp_rtt_sample(&c->rtt, MILLISECONDS(ms));
+    }
+}
+
+/* An ACK of new data, of our SYN, or of our FIN. */
+static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    struct tcp_congestion *cc = &c->congestion;
+    uint32_t acked = s->ack - c->snd_una;
+    uint32_t flight = c->snd_max - c->snd_una;
+    uint32_t data = acked;
+    uint64_t now = c->tcp->env->loop->now;
+
+    measure(c, s);
+    if (data > c->send_bytes)
+        data = c->send_bytes; /* the rest is our FIN */
+    send_queue_drop(c, data);
+    c->snd_una = s->ack;
+    if (seq_lt(c->snd_nxt, c->snd_una)) {
+        c->snd_nxt = c->snd_una;
+        c->cursor = NULL;
+    }
+    c->retries = 0;
+    c->probing = false;
+    c->nagle_at = TIME_NEVER;
+
+    if (cc->recovering) {
+        if (seq_geq(s->ack, cc->recover)) {
+            tcp_congestion_leave(cc, c->snd_max - c->snd_una, c->mss);
+        } else {
+            tcp_congestion_partial(cc, acked, c->mss);
+            tcp_retransmit(c);
+        }
+    } else {
+        cc->duplicates = 0;
+        /* A window that is not filled is not a window that proved enough. */
+        if (flight + 2 * (uint32_t)c->mss >= cc->cwnd ||
+            (cc->cwnd < cc->ssthresh && flight >= cc->cwnd / 2))
+            tcp_congestion_acked(cc, acked, c->mss);
+    }
+    /* RFC 6298 sections 5.2 and 5.3. */
+    if (c->snd_una == c->snd_max)
+        c->retransmit_at = TIME_NEVER;
+    else
+        c->retransmit_at = time_add(now, c->rtt.rto);
+    if (c->released && c->end_at != TIME_NEVER)
+        c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
+    if (data > 0)
+        c->notify = true;
+    tcp_conn_work(c);
+}
+
+/* RFC 5681 section 3.2 and RFC 6582 section 3.2. */
+static void duplicate(struct tcp_conn *c)
+{
+    struct tcp_congestion *cc = &c->congestion;
+
+    if (cc->recovering) {
+        cc->cwnd += c->mss;
+        tcp_conn_work(c);
+        return;
+    }
+    if (cc->duplicates < UINT8_MAX)
+        cc->duplicates++;
+    if (cc->duplicates == TCP_DUPACKS && seq_gt(c->snd_una, cc->recover)) {
+        tcp_congestion_enter(cc, c->snd_max - c->snd_una, c->snd_max, c->mss);
+        c->tcp->counters.fast_retransmitted++;
+        tcp_retransmit(c);
+        c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
+    }
+    tcp_conn_work(c);
+}
+
+/* Take over the window of an acceptable ACK, if it is not an old one. */
+static bool update_window(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    uint32_t window = (uint32_t)s->window << c->snd_scale;
+
+    if (!(seq_lt(c->snd_wl1, s->seq) ||
+          (c->snd_wl1 == s->seq && seq_leq(c->snd_wl2, s->ack))))
+        return false;
+    bool changed = window != c->snd_wnd;
+    c->snd_wl1 = s->seq;
+    c->snd_wl2 = s->ack;
+    if (!changed)
+        return false;
+    c->snd_wnd = window;
+    if (window > c->snd_wnd_max)
+        c->snd_wnd_max = window;
+    if (window > 0 && c->probing) {
+        /* The window is open again: send at once. */
+        c->probing = false;
+        c->retries = 0;
+        c->retransmit_at = TIME_NEVER;
+        if (c->snd_una != c->snd_max)
+            c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
+    }
+    tcp_conn_work(c);
+    return true;
+}
+
+/* Fifth: the ACK field. False if the segment is to be dropped. */
+static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
+                      uint32_t data_len)
+{
+    /* RFC 5961 section 5.2: not older than the largest window, not newer than
+     * what was sent. */
+    if (seq_gt(s->ack, c->snd_max) ||
+        seq_lt(s->ack, c->snd_una - c->snd_wnd_max)) {
+        challenge(c);
+        return false;
+    }
+    if (c->state == TCP_SYN_RECEIVED) {
+        if (seq_leq(s->ack, c->snd_una)) {
+            tcp_send_reset(c->tcp, &c->tuple, s, data_len);
+            return false;
+        }
+        c->state = TCP_ESTABLISHED;
+        c->snd_una = c->iss + 1;
+        if (seq_lt(c->snd_nxt, c->snd_una))
+            c->snd_nxt = c->snd_una;
+        c->snd_wnd = c->snd_wnd_max = (uint32_t)s->window << c->snd_scale;
+        c->snd_wl1 = s->seq;
+        c->snd_wl2 = s->ack;
+        c->retries = 0;
+        c->retransmit_at = TIME_NEVER;
+        connected(c);
+        if (c->state == TCP_CLOSED)
+            return false;
+    }
+    bool new_window = update_window(c, s);
+    if (seq_gt(s->ack, c->snd_una)) {
+        acknowledged(c, s);
+    } else if (s->ack == c->snd_una && c->snd_una != c->snd_max &&
+               data_len == 0 && !new_window && !c->probing &&
+               !(s->flags & TCP_FIN)) {
+        duplicate(c);
+    } else if (c->probing && s->ack == c->snd_una) {
+        c->retries = 0; /* it is alive; RFC 9293 section 3.8.6.1 */
+    }
+    return true;
+}
+
+static void fin_acknowledged(struct tcp_conn *c)
+{
+    bool acked = c->fin_wanted && c->send_bytes == 0 &&
+                 c->snd_una == c->snd_max && c->snd_una == c->fin_end;
+
+    if (!acked)
+        return;
+    switch (c->state) {
+    case TCP_FIN_WAIT_1:
+        c->state = TCP_FIN_WAIT_2;
+        c->notify = true;
+        if (c->released)
+            c->end_at = loop_deadline(c->tcp->env->loop, TCP_FIN_WAIT_MAX);
+        break;
+    case TCP_CLOSING:
+        tcp_conn_time_wait(c);
+        break;
+    case TCP_LAST_ACK:
+        tcp_conn_end(c, OK);
+        break;
+    default:
+        break;
+    }
+}
+
+static void receive_append(struct tcp_conn *c, struct pbuf *p)
+{
+    struct pbuf *last = c->receive_last;
+
+    c->rcv_nxt += p->len;
+    c->receive_bytes += p->len;
+    /* Small pieces move together, so that they do not hold a buffer each. */
+    if (last != NULL && p->len <= PBUF_ROOM / 4 &&
+        pbuf_tailroom(last) >= p->len) {
+        (void)pbuf_append(last, pbuf_bytes(p));
+        pbuf_give(p);
+        return;
+    }
+    p->after = NULL;
+    if (last == NULL)
+        c->receive_first = p;
+    else
+        last->after = p;
+    c->receive_last = p;
+    c->receive_pieces++;
+}
+
+/* Hold a piece that starts beyond RCV.NXT, trimming what is there already. */
+static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
+{
+    struct pbuf **place = &c->reorder_first;
+    uint32_t seq = (uint32_t)p->seq;
+
+    if (c->reorder_pieces == TCP_REORDER_MAX) {
+        c->tcp->counters.no_memory++;
+        pbuf_give(p);
+        return;
+    }
+    /* Most come in order among themselves: after the last. */
+    if (c->reorder_last != NULL &&
+        seq_geq(seq, (uint32_t)c->reorder_last->seq + c->reorder_last->len)) {
+        place = &c->reorder_last->after;
+    } else {
+        for (struct pbuf *q; (q = *place) != NULL; place = &q->after) {
+            uint32_t start = (uint32_t)q->seq, end = start + q->len;
+            if (seq_lt(seq, start))
+                break;
+            if (seq_lt(seq, end)) {
+                uint32_t overlap = end - seq;
+                if (overlap >= p->len) {
+                    pbuf_give(p);
+                    return;
+                }
+                pbuf_skip(p, overlap);
+                seq = end;
+                p->seq = seq;
+            }
+        }
+        /* Those behind give way where `p` covers them. */
+        for (struct pbuf *q; (q = *place) != NULL;) {
+            uint32_t start = (uint32_t)q->seq;
+            if (seq_leq(seq + p->len, start))
+                break;
+            if (seq_lt(seq + p->len, start + q->len)) {
+                pbuf_cut(p, start - seq);
+                break;
+            }
+            *place = q->after;
+            if (c->reorder_last == q)
+                c->reorder_last = NULL;
+            pbuf_give(q);
+            c->reorder_pieces--;
+        }
+    }
+    p->after = *place;
+    *place = p;
+    if (p->after == NULL)
+        c->reorder_last = p;
+    c->reorder_pieces++;
+    if (c->reorder_last == NULL)
+        for (struct pbuf *q = p; q != NULL; q = q->after)
+            c->reorder_last = q;
+}
+
+/* Move what has become contiguous from the reorder to the receive queue. */
+static void reorder_drain(struct tcp_conn *c)
+{
+    struct pbuf *p;
+
+    while ((p = c->reorder_first) != NULL &&
+           seq_leq((uint32_t)p->seq, c->rcv_nxt)) {
+        uint32_t seen = c->rcv_nxt - (uint32_t)p->seq;
+        c->reorder_first = p->after;
+        if (c->reorder_first == NULL)
+            c->reorder_last = NULL;
+        c->reorder_pieces--;
+        if (seen >= p->len) {
+            pbuf_give(p);
+            continue;
+        }
+        pbuf_skip(p, seen);
+        receive_append(c, p);
+    }
+}
+
+/* Seventh: the data, already known to touch the window. Takes `data`. */
+static void data_input(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
+                       uint32_t len, uint8_t flags)
+{
+    struct tcp *tcp = c->tcp;
+    uint32_t edge = c->rcv_adv;
+
+    if (seq_lt(seq, c->rcv_nxt)) {
+        uint32_t seen = c->rcv_nxt - seq;
+        tcp->counters.duplicate_data++;
+        c->ack_now = true;
+        if (seen >= len) {
+            pbuf_give(data);
+            return;
+        }
+        data = pbuf_drop_front(data, seen);
+        seq += seen;
+        len -= seen;
+    }
+    if (seq_gt(seq + len, edge)) {
+        c->ack_now = true; /* shows the peer the window it overran */
+        if (seq_geq(seq, edge)) {
+            tcp->counters.out_of_window++;
+            pbuf_give(data);
+            return;
+        }
+        len = edge - seq;
+        pbuf_trim(data, len);
+    }
+    /* The reserve is for those whose readers keep up. */
+    if (tcp_short_of_buffers(tcp, 8) &&
+        (c->receive_bytes > 0 || seq != c->rcv_nxt)) {
+        tcp->counters.no_memory++;
+        pbuf_give(data);
+        return;
+    }
+    bool in_order = seq == c->rcv_nxt;
+    bool gap = c->reorder_first != NULL || !in_order;
+    while (data != NULL) {
+        struct pbuf *rest = data->next;
+        data->next = NULL;
+        if (data->len == 0) {
+            pbuf_give(data);
+        } else if (in_order) {
+            receive_append(c, data);
+        } else {
+            data->seq = seq;
+            seq += data->len;
+            reorder_insert(c, data);
+        }
+        data = rest;
+    }
+    if (in_order) {
+        reorder_drain(c);
+        c->notify = true;
+        tcp->counters.bytes_in += len;
+    } else {
+        tcp->counters.out_of_order++;
+    }
+    /* RFC 5681 section 4.2: gaps are reported at once, every second full
+     * segment is acknowledged. A segment that ends a write (PSH) is too: its
+     * sender may be waiting for nothing else (Nagle). */
+    c->unacked_segments =
+        (uint8_t)(c->unacked_segments < 2
+                      ? c->unacked_segments + 1 + (len > c->mss)
+                      : 2);
+    if (gap || (flags & TCP_PSH) || c->unacked_segments >= 2)
+        c->ack_now = true;
+    else if (c->ack_at == TIME_NEVER)
+        c->ack_at = loop_deadline(tcp->env->loop, TCP_DELAYED_ACK);
+}
+
+/* Eighth: the peer's FIN, whose turn it is. */
+static void fin_input(struct tcp_conn *c)
+{
+    c->rcv_nxt++;
+    c->fin_received = true;
+    c->fin_waiting = false;
+    c->ack_now = true;
+    c->notify = true;
+    switch (c->state) {
+    case TCP_SYN_RECEIVED:
+    case TCP_ESTABLISHED:
+        c->state = TCP_CLOSE_WAIT;
+        break;
+    case TCP_FIN_WAIT_1:
+        c->state = TCP_CLOSING;
+        break;
+    case TCP_FIN_WAIT_2:
+        tcp_conn_time_wait(c);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool expects_data(const struct tcp_conn *c)
+{
+    return !c->fin_received &&
+           (c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 ||
+            c->state == TCP_FIN_WAIT_2);
+}
+
+/* RST and SYN: third and fourth, as RFC 5961 sections 3.2 and 4.2 have them.
+ * True if there is nothing more to do. */
+static bool control_input(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    if (s->flags & TCP_RST) {
+        if (s->seq == c->rcv_nxt) {
+            c->tcp->counters.resets_in++;
+            tcp_conn_end(c, c->state == TCP_SYN_RECEIVED ? ERR_REFUSED
+                                                         : ERR_RESET);
+        } else {
+            challenge(c);
+        }
+        return true;
+    }
+    if (s->flags & TCP_SYN) {
+        challenge(c);
+        return true;
+    }
+    return !(s->flags & TCP_ACK);
+}
+
+/* RFC 9293 section 3.10.7.4. Takes `data`. */
+static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
+                               struct pbuf *data, uint32_t data_len)
+{
+    struct tcp *tcp = c->tcp;
+    uint32_t len =
+        data_len + ((s->flags & TCP_SYN) != 0) + ((s->flags & TCP_FIN) != 0);
+
+    if (too_old(c, s)) {
+        tcp->counters.paws_dropped++;
+        c->ack_now = true;
+        tcp_conn_work(c);
+        goto drop;
+    }
+    if (!acceptable(c, s, len)) {
+        tcp->counters.out_of_window++;
+        if (s->flags & TCP_RST)
+            goto drop;
+        /* Data needs its ACK, or it comes again for ever; an empty segment
+         * that we answer each time could be answered in turn, for ever. */
+        if (len > 0) {
+            c->ack_now = true;
+            tcp_conn_work(c);
+        } else {
+            challenge(c);
+        }
+        goto drop;
+    }
+    if (control_input(c, s))
+        goto drop;
+    /* RFC 7323 section 4.3: the echo is of the segment that the next ACK
+     * acknowledges first. */
+    if (c->timestamps && s->has_timestamps &&
+        seq_geq(s->ts_value, c->ts_recent) &&
+        seq_leq(s->seq, c->last_ack_sent)) {
+        c->ts_recent = s->ts_value;
+        c->ts_recent_at = tcp->env->loop->now;
+    }
+    if (!ack_input(c, s, data_len))
+        goto drop;
+    fin_acknowledged(c);
+    if (c->state == TCP_CLOSED)
+        goto drop;
+
+    if (data_len > 0 && c->released && expects_data(c)) {
+        /* Nobody will ever read it, and the peer is to know: RFC 1122 section
+         * 4.2.2.13. */
+        tcp_send_abort(c);
+        tcp_conn_end(c, ERR_RESET);
+        goto drop;
+    }
+    if (data_len > 0 && expects_data(c)) {
+        data_input(c, data, s->seq, data_len, s->flags);
+        data = NULL;
+        tcp_conn_work(c);
+    } else if (data_len > 0) {
+        c->ack_now = true;
+        tcp_conn_work(c);
+    }
+    if ((s->flags & TCP_FIN) && !c->fin_received) {
+        uint32_t fin = s->seq + data_len;
+        if (seq_geq(fin, c->rcv_nxt) && seq_lt(fin, c->rcv_adv + 1)) {
+            c->fin_seq = fin;
+            c->fin_waiting = true;
+        }
+    }
+    if (c->fin_waiting && c->fin_seq == c->rcv_nxt) {
+        fin_input(c);
+        tcp_conn_work(c);
+    } else if ((s->flags & TCP_FIN) && c->fin_received) {
+        c->ack_now = true; /* it did not get our ACK */
+        tcp_conn_work(c);
+    }
+drop:
+    pbuf_give(data);
+}
+
+void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
+                    const struct tcp_segment *s)
+{
+    uint32_t data_len = (uint32_t)pbuf_total(packet->data);
+
+    if (c->state == TCP_SYN_SENT) {
+        syn_sent_input(c, s,
+                       data_len + ((s->flags & TCP_SYN) != 0) +
+                           ((s->flags & TCP_FIN) != 0));
+        pbuf_give(packet->data);
+    } else {
+        synchronized_input(c, s, packet->data, data_len);
+    }
+    tcp_conn_notify(c);
+}
+
+static bool checksum_is_right(const struct ip_in *packet)
+{
+    struct checksum sum = {0};
+
+    checksum_add_sum(&sum, ip_pseudo_sum(&packet->source, &packet->destination,
+                                         IP_PROTOCOL_TCP,
+                                         (uint32_t)pbuf_total(packet->data)));
+    for (const struct pbuf *p = packet->data; p != NULL; p = p->next)
+        checksum_add(&sum, pbuf_bytes(p));
+    return checksum_result(&sum) == 0;
+}
+
+void tcp_input(void *context, struct ip_in *packet)
+{
+    struct tcp *tcp = context;
+    struct tcp_segment s;
+    uint32_t header_len;
+
+    tcp->counters.segments_in++;
+    if (!packet->checksum_good && !checksum_is_right(packet)) {
+        tcp->counters.bad_checksum++;
+        pbuf_give(packet->data);
+        return;
+    }
+    if (packet->to_group ||
+        !tcp_segment_parse(pbuf_bytes(packet->data), &s, &header_len)) {
+        tcp->counters.malformed++;
+        pbuf_give(packet->data);
+        return;
+    }
+    pbuf_skip(packet->data, header_len);
+
+    struct tcp_tuple tuple = {
+        .local = packet->destination,
+        .remote = packet->source,
+        .local_port = s.destination,
+        .remote_port = s.source,
+    };
+    uint32_t hash = tcp_hash(tcp, &tuple);
+    struct tcp_conn *c = tcp_find(tcp, &tuple, hash);
+    if (c != NULL) {
+        tcp_conn_input(c, packet, &s);
+        return;
+    }
+    uint32_t len = (uint32_t)pbuf_total(packet->data) +
+                   ((s.flags & TCP_SYN) != 0) + ((s.flags & TCP_FIN) != 0);
+    tcp_input_unclaimed(tcp, packet, &s, &tuple, hash, len);
+}
+
+/* RFC 5927: an ICMP error counts only if it quotes what is in flight; hard
+ * ones end only a connection that is being made (section 5.2). */
+void tcp_error(void *context, const struct ip_error *error)
+{
+    struct tcp *tcp = context;
+    struct reader r = reader_of(error->transport);
+    struct tcp_tuple tuple = {.local = error->local, .remote = error->remote};
+
+    tuple.local_port = get_be16(&r);
+    tuple.remote_port = get_be16(&r);
+    uint32_t seq = get_be32(&r);
+    if (r.failed)
+        return;
+    struct tcp_conn *c = tcp_find(tcp, &tuple, tcp_hash(tcp, &tuple));
+    if (c == NULL || seq_lt(seq, c->snd_una) || seq_geq(seq, c->snd_max))
+        return;
+
+    if (error->problem == IP_PROBLEM_TOO_BIG) {
+        /* RFC 1191 section 6.4: smaller segments from here on. The floor of
+         * 552 keeps a forged error from making us send mostly headers. */
+        uint32_t mtu = error->mtu < 552 ? 552 : error->mtu;
+        uint32_t mss = mtu - 40 - (c->timestamps ? TCP_TIMESTAMPS_LEN : 0);
+        if (mss >= c->mss)
+            return;
+        c->mss = (uint16_t)mss;
+        c->snd_nxt = c->snd_una;
+        c->cursor = NULL;
+        tcp_conn_work(c);
+        return;
+    }
+    if (c->state == TCP_SYN_SENT) {
+        if (error->problem == IP_PROBLEM_NO_PORT ||
+            error->problem == IP_PROBLEM_PROHIBITED) {
+            tcp_conn_end(c, ERR_REFUSED);
+            tcp_conn_notify(c);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+/* The retransmission timeout (RFC 6298). */
+#include "net/tcp_conn.h"
+
+/* The clock granularity G of RFC 6298: the timer wheel's tick. */
+#define GRANULARITY NANOSECONDS(1 << TIMER_TICK_BITS)
+
+void tcp_rtt_init(struct tcp_rtt *rtt)
+{
+    *rtt = (struct tcp_rtt){.rto = TCP_RTO_INITIAL, .least = TIME_NEVER};
+}
+
+/* RFC 6298 section 2.2 and 2.3, alpha 1/8 and beta 1/4. */
+void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample)
+{
+    if (sample == 0)
+        sample = 1;
+    if (sample < rtt->least)
+        rtt->least = sample;
+    if (rtt->srtt == 0) {
+        rtt->srtt = sample;
+        rtt->rttvar = sample / 2;
+    } else {
+        uint64_t difference =
+            sample > rtt->srtt ? sample - rtt->srtt : rtt->srtt - sample;
+        rtt->rttvar = rtt->rttvar - rtt->rttvar / 4 + difference / 4;
+        rtt->srtt = rtt->srtt - rtt->srtt / 8 + sample / 8;
+    }
+    uint64_t variance = 4 * rtt->rttvar;
+    if (variance < GRANULARITY)
+        variance = GRANULARITY;
+    rtt->rto = rtt->srtt + variance;
+    if (rtt->rto < TCP_RTO_MIN)
+        rtt->rto = TCP_RTO_MIN;
+    if (rtt->rto > TCP_RTO_MAX)
+        rtt->rto = TCP_RTO_MAX;
+}
+
+/* RFC 6298 section 5.5. */
+void tcp_rtt_backoff(struct tcp_rtt *rtt)
+{
+    rtt->rto = time_min(2 * rtt->rto, TCP_RTO_MAX);
+    rtt->timed = false; /* Karn: what is sent again is not timed */
+}
