@@ -49,6 +49,7 @@ PROGRAMS = build/fata build/fata-spt build/fata-nat build/fata-sim
 
 all: $(PROGRAMS)
 
+-include platform/module.mk
 -include platform/sim/module.mk
 -include tool/module.mk
 -include tender/module.mk

@@ -128,6 +128,21 @@ static enum err device_netif_receive(struct fata_netif *netif,
     return err;
 }
 
+/*
+ * Stands for the user of the interface until there is one: frames that nobody
+ * took would wake us for ever.
+ */
+static void device_netif_discard(void *context, struct fata_netif *netif)
+{
+    struct pbuf *packets[16];
+    size_t count = 0;
+
+    (void)context;
+    (void)device_netif_receive(netif, packets, COUNT_OF(packets), &count);
+    for (size_t i = 0; i < count; i++)
+        pbuf_give(packets[i]);
+}
+
 static const struct fata_netif_ops device_netif_ops = {
     .send = device_netif_send,
     .flush = device_netif_flush,
@@ -167,6 +182,7 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
         return ERR_FULL;
     }
     device->netif.ops = &device_netif_ops;
+    device->netif.ready = device_netif_discard;
     memcpy(device->netif.mac, info.mac, sizeof info.mac);
     device->netif.mtu = info.mtu;
     device->netif.features = info.features;

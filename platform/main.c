@@ -162,7 +162,7 @@ static void dispatch(struct platform_env *env, uint64_t ready)
 {
     for (; ready != 0; ready &= ready - 1) {
         struct fata_netif *netif = env->netifs[__builtin_ctzll(ready)];
-        if (netif != NULL && netif->ready != NULL)
+        if (netif != NULL)
             netif->ready(netif->context, netif);
     }
 }

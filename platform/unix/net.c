@@ -1,0 +1,372 @@
+/*
+ * Network devices: a tap of the host, or one end of a socket whose other end
+ * (fata-nat, a test) speaks in whole Ethernet frames.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/fmt.h"
+#include "platform/unix/unix.h"
+
+enum {
+    MAC_LEN = 6,
+    HEADER_LEN = 14, /* of an Ethernet frame */
+    VLAN_LEN = 4,
+    SOCKET_MTU = 1500,
+    /* Bytes of a frame that fit in the first packet buffer of a packet. */
+    FIRST_ROOM = PBUF_ROOM - PBUF_HEADROOM,
+    PIECES_MAX = 1 + 65535 / PBUF_ROOM + 1,
+    PARTS_MAX = 64,
+    /* Asked for, for bursts; the host grants what its limits allow. */
+    SOCKET_BUFFER = 1 << 20,
+};
+
+bool unix_mac_parse(struct bytes text, uint8_t mac[6])
+{
+    static const char digits[] = "0123456789abcdefABCDEF";
+
+    if (text.len != MAC_LEN * 3 - 1)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (i % 3 == 2) {
+            if (text.at[i] != ':')
+                return false;
+            continue;
+        }
+        const char *digit = memchr(digits, text.at[i], sizeof digits - 1);
+        if (digit == NULL)
+            return false;
+        size_t value = (size_t)(digit - digits);
+        if (value > 15)
+            value -= 6;
+        mac[i / 3] = (uint8_t)(mac[i / 3] << 4 | value);
+    }
+    /* Not a group of stations, and not nobody. */
+    static const uint8_t none[MAC_LEN];
+    return (mac[0] & 1) == 0 && memcmp(mac, none, MAC_LEN) != 0;
+}
+
+/* The host's MTU of the interface `name`, if it is up; false after saying. */
+static bool tap_mtu(const char *device, const char *name, uint16_t *mtu)
+{
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return unix_complain("%s: cannot ask for the MTU of `%s': %m", device,
+                             name);
+
+    memcpy(request.ifr_name, name, strlen(name));
+    bool asked = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+    bool up = asked && (request.ifr_flags & IFF_UP);
+    asked = asked && ioctl(fd, SIOCGIFMTU, &request) == 0;
+    int mtu_found = request.ifr_mtu;
+    int problem = errno;
+    (void)close(fd);
+
+    errno = problem;
+    if (!asked)
+        return unix_complain("%s: cannot ask for the MTU of `%s': %m", device,
+                             name);
+    if (!up)
+        return unix_complain("%s: `%s' is down: ip link set dev %s up", device,
+                             name, name);
+    if (mtu_found < 68 || mtu_found > UINT16_MAX)
+        return unix_complain("%s: the MTU of `%s' is %d, not 68 to 65535: ip "
+                             "link set dev %s mtu 1500",
+                             device, name, mtu_found, name);
+    *mtu = (uint16_t)mtu_found;
+    return true;
+}
+
+/* Say why the kernel does not give us the tap `name`. */
+static bool tap_refused(const char *device, const char *name)
+{
+    switch (errno) {
+    case EBUSY:
+        return unix_complain("%s: the tap `%s' is in use by another process: "
+                             "end that one, or make another tap with ip "
+                             "tuntap add dev NAME mode tap",
+                             device, name);
+    case EPERM:
+        return unix_complain("%s: no permission for the tap `%s': make it "
+                             "yours with ip tuntap add dev %s mode tap user "
+                             "NAME, run with CAP_NET_ADMIN, or use fata run "
+                             "--net nat, which needs no permission",
+                             device, name, name);
+    case EINVAL:
+        return unix_complain("%s: `%s' is an interface but not a tap: make "
+                             "one with ip tuntap add dev NAME mode tap",
+                             device, name);
+    default:
+        return unix_complain("%s: cannot attach to the tap `%s': %m: see ip "
+                             "link show dev %s",
+                             device, name, name);
+    }
+}
+
+static bool tap_open(struct unix_device *net, const char *device)
+{
+    const char *name = net->source;
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+
+    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
+        return unix_complain("%s: `%s' is no interface's name, which has 1 to "
+                             "%d characters: give --net:%s=TAP",
+                             device, name, IFNAMSIZ - 1, device);
+    /* Asked for a tap that is not there, a privileged process makes one,
+     * which nobody has configured. */
+    if (if_nametoindex(name) == 0)
+        return unix_complain("%s: there is no interface `%s': make it with ip "
+                             "tuntap add dev %s mode tap, and ip link set dev "
+                             "%s up",
+                             device, name, name, name);
+
+    net->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (net->fd < 0 && (errno == EACCES || errno == EPERM))
+        return unix_complain("%s: no permission for /dev/net/tun: ask for "
+                             "access to it, or use fata run --net nat, which "
+                             "needs none",
+                             device);
+    if (net->fd < 0)
+        return unix_complain("%s: cannot open /dev/net/tun: %m: load the "
+                             "kernel's module with modprobe tun, or use fata "
+                             "run --net nat",
+                             device);
+    memcpy(request.ifr_name, name, strlen(name));
+    if (ioctl(net->fd, TUNSETIFF, &request) < 0)
+        return tap_refused(device, name);
+    return tap_mtu(device, name, &net->net.mtu);
+}
+
+static bool socket_open(struct unix_device *net, const char *device)
+{
+    const char *number = net->source + 1;
+    uint64_t fd = 0;
+    int type = 0;
+    socklen_t len = sizeof type;
+
+    if (!fmt_parse_u64(bytes_of_string(number), INT32_MAX, &fd))
+        return unix_complain("%s: `%s' is no descriptor: give --net:%s=@FD, "
+                             "with the number of an open one",
+                             device, net->source, device);
+    net->fd = (int)fd;
+    if (getsockopt(net->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return unix_complain("%s: descriptor %d: %m: give that of a socket "
+                             "inherited from the parent process",
+                             device, net->fd);
+    if (type != SOCK_SEQPACKET && type != SOCK_DGRAM)
+        return unix_complain("%s: descriptor %d is a socket that does not "
+                             "keep frames apart: make it SOCK_SEQPACKET",
+                             device, net->fd);
+    int flags = fcntl(net->fd, F_GETFL);
+    if (flags < 0 || fcntl(net->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return unix_complain("%s: descriptor %d: cannot make it non-blocking: "
+                             "%m",
+                             device, net->fd);
+    int size = SOCKET_BUFFER;
+    (void)setsockopt(net->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    net->net.mtu = SOCKET_MTU;
+    return true;
+}
+
+bool unix_net_attach(struct unix_device *device, const char *name)
+{
+    bool attached;
+    if (device->source[0] == '@')
+        attached = socket_open(device, name);
+    else
+        attached = tap_open(device, name);
+    if (!attached)
+        return false;
+
+    if (!device->net.mac_given) {
+        if (getrandom(device->net.mac, MAC_LEN, 0) != MAC_LEN)
+            return unix_complain("%s: no random MAC address: %m: give "
+                                 "--net-mac:%s=MAC",
+                                 name, name);
+        /* Of one station, and made up locally (IEEE 802-2014, 8.2.2). */
+        device->net.mac[0] = (uint8_t)((device->net.mac[0] & 0xfc) | 2);
+    }
+
+    uint32_t frame = (uint32_t)device->net.mtu + HEADER_LEN + VLAN_LEN;
+    device->net.pieces = 1;
+    if (frame > FIRST_ROOM)
+        device->net.pieces += (frame - FIRST_ROOM + PBUF_ROOM - 1) / PBUF_ROOM;
+    assert(device->net.pieces <= PIECES_MAX);
+    return true;
+}
+
+enum err platform_net_open(struct platform *platform, const char *name,
+                           struct platform_net_info *info)
+{
+    uint32_t handle = 0;
+    struct unix_device *device = unix_device_find(
+        platform, SOLO5_DEVICE_NET, bytes_of_string(name), &handle);
+    if (device == NULL || device->fd < 0)
+        return ERR_NOT_FOUND;
+
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = handle};
+    if (epoll_ctl(platform->epoll, EPOLL_CTL_ADD, device->fd, &event) < 0) {
+        unix_complain("%s: cannot wait for frames from `%s': %m", name,
+                      device->source);
+        return ERR_IO;
+    }
+    *info = (struct platform_net_info){
+        .handle = handle,
+        .mtu = device->net.mtu,
+    };
+    memcpy(info->mac, device->net.mac, MAC_LEN);
+    return OK;
+}
+
+/* The parts of a frame go to the kernel as they are. */
+static_assert(sizeof(struct bytes) == sizeof(struct iovec), "");
+static_assert(offsetof(struct bytes, at) == offsetof(struct iovec, iov_base),
+              "");
+static_assert(offsetof(struct bytes, len) == offsetof(struct iovec, iov_len),
+              "");
+
+enum err platform_net_send(struct platform *platform, uint32_t handle,
+                           const struct bytes *parts, size_t count,
+                           const struct platform_net_offload *offload)
+{
+    const struct unix_device *device = &platform->devices[handle];
+    assert(count >= 1 && count <= PARTS_MAX);
+    assert(offload->checksum_offset == 0 && offload->gso_size == 0);
+
+    while (true) {
+        if (writev(device->fd, (const struct iovec *)(const void *)parts,
+                   (int)count) >= 0)
+            return OK;
+        switch (errno) {
+        case EINTR:
+            break;
+        case EAGAIN:
+        case ENOBUFS:
+        case ENOMEM:
+        case EMSGSIZE:
+        case EIO: /* the tap is down, and may come up again */
+            return ERR_AGAIN;
+        default:
+            return ERR_IO;
+        }
+    }
+}
+
+void platform_net_flush(struct platform *platform, uint32_t handle)
+{
+    (void)platform;
+    (void)handle;
+}
+
+/*
+ * Take a packet of `pieces` buffers, all of whose room the kernel may fill.
+ * NULL if the pool has not that many.
+ */
+static struct pbuf *frame_take(struct pbuf_pool *pool, uint32_t pieces,
+                               struct iovec *vector)
+{
+    struct pbuf *first = NULL;
+    struct pbuf **link = &first;
+
+    for (uint32_t i = 0; i < pieces; i++) {
+        struct pbuf *piece = pbuf_take(pool);
+        if (piece == NULL) {
+            pbuf_give(first);
+            return NULL;
+        }
+        /* Only the first needs room for headers before it. */
+        if (i > 0)
+            piece->at = piece->storage;
+        vector[i] = (struct iovec){
+            .iov_base = piece->at,
+            .iov_len = pbuf_tailroom(piece),
+        };
+        *link = piece;
+        link = &piece->next;
+    }
+    return first;
+}
+
+/* Set the windows over `len` bytes that were read, and give back the rest. */
+static void frame_fill(struct pbuf *frame, size_t len)
+{
+    for (struct pbuf *piece = frame;; piece = piece->next) {
+        size_t n = pbuf_tailroom(piece);
+        if (n > len)
+            n = len;
+        piece->len = (uint32_t)n;
+        len -= n;
+        if (len == 0) {
+            pbuf_give(piece->next);
+            piece->next = NULL;
+            return;
+        }
+    }
+}
+
+/*
+ * Read one frame. OK with *frame; or OK with NULL: it was lost, for lack of
+ * buffers or because it was shorter than a header. ERR_AGAIN: there is none.
+ */
+static enum err frame_read(const struct unix_device *device,
+                           struct pbuf_pool *pool, struct pbuf **frame)
+{
+    struct iovec vector[PIECES_MAX];
+    uint8_t scrap[1];
+    uint32_t pieces = device->net.pieces;
+
+    *frame = frame_take(pool, pieces, vector);
+    if (*frame == NULL) {
+        /* A frame left in the device would keep us from ever sleeping. */
+        vector[0] = (struct iovec){.iov_base = scrap, .iov_len = sizeof scrap};
+        pieces = 1;
+    }
+    ssize_t n;
+    do {
+        n = readv(device->fd, vector, (int)pieces);
+    } while (n < 0 && errno == EINTR);
+
+    if (n >= HEADER_LEN) {
+        frame_fill(*frame, (size_t)n);
+        return OK;
+    }
+    pbuf_give(*frame);
+    *frame = NULL;
+    if (n > 0)
+        return OK;
+    if (n < 0 && errno == EAGAIN)
+        return ERR_AGAIN;
+    return ERR_IO; /* the other end was closed, or the tap was deleted */
+}
+
+enum err platform_net_receive(struct platform *platform, uint32_t handle,
+                              struct pbuf_pool *pool, struct pbuf **packets,
+                              size_t max, size_t *count)
+{
+    const struct unix_device *device = &platform->devices[handle];
+
+    *count = 0;
+    for (size_t tried = 0; tried < max; tried++) {
+        struct pbuf *frame = NULL;
+        enum err err = frame_read(device, pool, &frame);
+        if (err == ERR_AGAIN)
+            return OK;
+        if (err != OK && *count > 0)
+            return OK; /* what came before it first; it will show again */
+        if (err != OK)
+            return err;
+        if (frame != NULL)
+            packets[(*count)++] = frame;
+    }
+    return OK;
+}

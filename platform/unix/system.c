@@ -1,0 +1,164 @@
+/* Memory, time, console and entropy from the host. */
+#define _GNU_SOURCE /* ppoll */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "platform/unix/unix.h"
+
+/* Devices that one wait reports; the others are still ready in the next. */
+enum { EVENTS = 16 };
+
+const char *platform_target(struct platform *platform)
+{
+    (void)platform;
+    return "unix";
+}
+
+void platform_console_write(struct platform *platform, struct bytes text)
+{
+    (void)platform;
+    while (text.len > 0) {
+        ssize_t n = write(STDOUT_FILENO, text.at, text.len);
+        if (n >= 0) {
+            text = bytes_after(text, (size_t)n);
+        } else if (errno == EAGAIN) {
+            /* Whoever shares the terminal made it non-blocking. */
+            struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+            (void)poll(&out, 1, -1);
+        } else if (errno != EINTR) {
+            return;
+        }
+    }
+}
+
+static uint64_t clock_read(clockid_t clock)
+{
+    struct timespec t = {0};
+    (void)clock_gettime(clock, &t);
+    return SECONDS(t.tv_sec) + (uint64_t)t.tv_nsec;
+}
+
+uint64_t platform_clock_monotonic(struct platform *platform)
+{
+    (void)platform;
+    return clock_read(CLOCK_MONOTONIC);
+}
+
+uint64_t platform_clock_wall(struct platform *platform)
+{
+    (void)platform;
+    return clock_read(CLOCK_REALTIME);
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){
+        .tv_sec = (time_t)(ns / SECONDS(1)),
+        .tv_nsec = (long)(ns % SECONDS(1)),
+    };
+}
+
+/* As epoll_pwait2; a NULL timeout is for ever. */
+static int epoll_for(struct platform *platform, struct epoll_event *events,
+                     const struct timespec *timeout)
+{
+    if (!platform->epoll_in_milliseconds) {
+        int n = epoll_pwait2(platform->epoll, events, EVENTS, timeout, NULL);
+        if (n >= 0 || errno != ENOSYS)
+            return n;
+        platform->epoll_in_milliseconds = true;
+    }
+    /* Before Linux 5.11 ppoll alone sleeps to the nanosecond. */
+    struct pollfd in = {.fd = platform->epoll, .events = POLLIN};
+    if (ppoll(&in, 1, timeout, NULL) <= 0)
+        return 0;
+    return epoll_wait(platform->epoll, events, EVENTS, 0);
+}
+
+uint64_t platform_wait(struct platform *platform, uint64_t deadline)
+{
+    struct epoll_event events[EVENTS];
+    struct timespec left = {0};
+    const struct timespec *timeout = &left;
+
+    if (deadline == TIME_NEVER)
+        timeout = NULL;
+    else if (deadline != 0)
+        left = timespec_of(
+            time_since(deadline, platform_clock_monotonic(platform)));
+
+    uint64_t ready = 0;
+    int n = epoll_for(platform, events, timeout);
+    for (int i = 0; i < n; i++)
+        ready |= UINT64_C(1) << events[i].data.u32;
+    return ready;
+}
+
+struct bytes platform_boot_args(struct platform *platform)
+{
+    return platform->arguments;
+}
+
+struct arena *platform_memory(struct platform *platform)
+{
+    return &platform->memory;
+}
+
+/* Without a guard an overflow would go unseen: better to stop. */
+static void guard(void *memory, size_t size)
+{
+    int failed = mprotect(memory, size, PROT_NONE);
+    if (failed) {
+        unix_complain("mprotect: %m: raise /proc/sys/vm/max_map_count, or "
+                      "configure fewer fibers");
+        _exit(1);
+    }
+}
+
+platform_guard *platform_guard_function(struct platform *platform)
+{
+    (void)platform;
+    return guard;
+}
+
+enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
+{
+    (void)platform;
+    while (len > 0) {
+        ssize_t n = getrandom(to, len, 0);
+        if (n > 0) {
+            to += n;
+            len -= (size_t)n;
+        } else if (errno != EINTR) {
+            return ERR_IO;
+        }
+    }
+    return OK;
+}
+
+void platform_exit(struct platform *platform, int status)
+{
+    (void)platform;
+    exit(status);
+}
+
+/*
+ * Called by assert() instead of the C library's own, which would end the
+ * process by SIGABRT: a unikernel's failed assertion is status 255 everywhere.
+ */
+void __assert_fail(const char *expression, const char *file, unsigned line,
+                   const char *function)
+{
+    (void)fflush(stdout);
+    (void)dprintf(STDERR_FILENO, "%s:%u: %s: assertion failed: %s\n", file,
+                  line, function, expression);
+    _exit(PLATFORM_EXIT_ABORT);
+}

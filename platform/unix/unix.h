@@ -1,0 +1,63 @@
+/*
+ * The unix platform: a unikernel as an ordinary process of the host.
+ *
+ * start.c reads the command line and attaches devices, system.c is memory,
+ * time and console, net.c and block.c are the devices.
+ */
+#ifndef PLATFORM_UNIX_UNIX_H
+#define PLATFORM_UNIX_UNIX_H
+
+#include <stdbool.h>
+
+#include "abi/solo5.h"
+#include "platform/platform.h"
+
+enum { UNIX_BLOCK_SIZE = 512 };
+
+/* A device of the manifest, at the place it has there. */
+struct unix_device {
+    const char *source; /* what it was attached to, or NULL if it was not */
+    int fd;             /* -1 until it is open */
+    union {
+        struct {
+            bool mac_given;
+            uint8_t mac[6];
+            uint16_t mtu;
+            uint32_t pieces; /* packet buffers that hold a frame */
+        } net;
+        struct {
+            uint64_t capacity;
+        } block;
+    };
+};
+
+struct platform {
+    struct arena memory;
+    int epoll;
+    bool epoll_in_milliseconds; /* the kernel has no epoll_pwait2 */
+    struct bytes arguments;
+    struct unix_device devices[PLATFORM_HANDLES];
+};
+
+/*
+ * Say on standard error what is wrong, after the unikernel's name. Returns
+ * false, for those who then give up.
+ */
+bool unix_complain(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
+/* The device of `type` called `name`, with its handle; NULL if undeclared. */
+struct unix_device *unix_device_find(struct platform *platform, uint32_t type,
+                                     struct bytes name, uint32_t *handle);
+
+/*
+ * Open device `name` as its source says. False, after a complaint, if that
+ * cannot be done.
+ */
+MUST_USE bool unix_net_attach(struct unix_device *device, const char *name);
+MUST_USE bool unix_block_attach(struct unix_device *device, const char *name);
+
+/* Read "02:00:00:00:00:01"; false if it is no station's address. */
+MUST_USE bool unix_mac_parse(struct bytes text, uint8_t mac[6]);
+
+#endif
