@@ -50,8 +50,8 @@ struct bootarg {
     const char *help;
     const char *placeholder; /* "PORT"; NULL for a usual one of the kind */
     const char *standard; /* default in the command line's notation, or NULL */
-    int64_t min, max; /* of a BOOTARG_INT; both 0 for no bounds */
-    bool given;       /* set by bootargs_parse */
+    int64_t min, max;     /* of a BOOTARG_INT; both 0 for no bounds */
+    bool given;           /* set by bootargs_parse */
     union bootarg_value value; /* set from the command line or the default */
 };
 

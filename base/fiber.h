@@ -41,7 +41,7 @@ struct fiber {
     const char *name;
     enum fiber_state state;
     bool cancelled;
-    bool woken; /* woken before it waited: the next wait ends at once */
+    bool woken;       /* woken before it waited: the next wait ends at once */
     enum err outcome; /* of the wait under way */
     struct timer deadline;
     struct fiber *joiner; /* waits for this one to end */

@@ -38,7 +38,8 @@ MUST_USE bool fmt_parse_u64(struct bytes text, uint64_t max, uint64_t *value);
 /*
  * Read a duration: a decimal number and a unit, ns us ms s m or h ("1500ms",
  * "2s"); a bare number is seconds; "0" needs no unit. Fractions ("1.5s") are
- * allowed down to the nanosecond. False if it is anything else.
+ * allowed down to the nanosecond. "never", and more than there is, is
+ * TIME_NEVER. False if it is anything else.
  */
 MUST_USE bool fmt_parse_duration(struct bytes text, uint64_t *ns);
 

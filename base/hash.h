@@ -54,8 +54,8 @@ struct hash_table {
  * `arena`. It bounds nothing: what is put in comes from bounded pools.
  * ERR_FULL if the arena has too little left.
  */
-MUST_USE enum err hash_table_init(struct hash_table *table,
-                                  struct arena *arena, uint32_t capacity);
+MUST_USE enum err hash_table_init(struct hash_table *table, struct arena *arena,
+                                  uint32_t capacity);
 
 static inline void hash_table_put(struct hash_table *table,
                                   struct hash_entry *entry, uint32_t hash)

@@ -65,8 +65,7 @@ struct log {
     uint64_t held;           /* messages that were held back */
 };
 
-void log_init(struct log *log,
-              void (*write)(void *context, struct bytes line),
+void log_init(struct log *log, void (*write)(void *context, struct bytes line),
               uint64_t (*now)(void *context), void *context);
 
 /*

@@ -42,11 +42,11 @@ struct pbuf {
     uint8_t *at;
     uint32_t len; /* bytes in this piece's window */
     uint32_t refs;
-    uint8_t *storage; /* start of what the window may move in */
-    uint32_t room;    /* its size in bytes; 0 if the memory is only lent */
-    uint16_t flags;   /* of enum pbuf_flag, in the first piece */
+    uint8_t *storage;  /* start of what the window may move in */
+    uint32_t room;     /* its size in bytes; 0 if the memory is only lent */
+    uint16_t flags;    /* of enum pbuf_flag, in the first piece */
     uint16_t gso_size; /* payload bytes per segment merged in it, or 0 */
-    uint64_t seq;     /* for the holder to use: a sequence number, a time */
+    uint64_t seq;      /* for the holder to use: a sequence number, a time */
     struct pbuf_pool *pool;
 };
 
@@ -136,7 +136,8 @@ void pbuf_trim(struct pbuf *p, size_t len);
 
 /*
  * Remove the first `n` bytes of a packet of at least `n`, giving back pieces
- * that become empty. Returns the packet, NULL if nothing is left of it.
+ * that become empty, with the flags on the first of them. Returns the packet,
+ * NULL if nothing is left of it.
  */
 struct pbuf *pbuf_drop_front(struct pbuf *p, size_t n);
 

@@ -27,14 +27,15 @@ typedef void timer_fire(struct timer *timer, uint64_t now);
 /* Zero-initialised, with `fire` set, a timer is valid and not armed. */
 struct timer {
     struct list link;
-    uint64_t when; /* the deadline asked for, while armed */
+    uint64_t when; /* the deadline, while armed: not before it can fire */
     timer_fire *fire;
     uint8_t level, slot; /* where it is, while armed */
 };
 
 struct timer_wheel {
-    uint64_t tick;  /* ticks passed: the time up to which timers have fired */
-    uint32_t armed; /* timers in the wheel */
+    uint64_t tick;    /* ticks passed: the time up to which timers have fired */
+    uint64_t soonest; /* the first tick a timer armed now may fire at */
+    uint32_t armed;   /* timers in the wheel */
     uint64_t occupied[TIMER_LEVELS]; /* a bit for each slot that is not empty */
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
 };
@@ -54,7 +55,7 @@ void timer_cancel(struct timer_wheel *wheel, struct timer *timer);
 
 /*
  * Fire, in order of their deadlines' ticks, all timers due at `now`. A timer
- * that a callback arms for a time not after `now` fires at the next tick.
+ * that a callback arms for a time not after `now` fires at the tick after it.
  */
 void timer_wheel_advance(struct timer_wheel *wheel, uint64_t now);
 
