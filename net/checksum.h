@@ -18,15 +18,19 @@
 #define NET_CHECKSUM_H
 
 #include "base/bytes.h"
+#include "base/pbuf.h"
 
 /* A sum in progress. Zero-initialise to start. */
 struct checksum {
-    uint64_t sum; /* in memory order, folded below 2^48 by each call */
+    uint64_t sum; /* in memory order, kept below 2^48 by each call */
     bool odd;     /* the next byte is the second of a word */
 };
 
 /* Add the bytes of `data`, as following directly those added before. */
 void checksum_add(struct checksum *c, struct bytes data);
+
+/* Add the bytes of all pieces of the packet `p`, likewise. */
+void checksum_add_pbuf(struct checksum *c, const struct pbuf *p);
 
 /* Add one 16-bit field, given in host order, at an even offset. */
 void checksum_add_be16(struct checksum *c, uint16_t field);
