@@ -1,0 +1,97 @@
+#include "fata/ipv4.h"
+
+#include "net/checksum.h"
+
+enum {
+    FLAG_DONT_FRAGMENT = 0x4000,
+    FLAG_MORE_FRAGMENTS = 0x2000,
+    OFFSET_MASK = 0x1fff,
+
+    OPTION_END = 0,
+    OPTION_NOP = 1,
+    OPTION_LOOSE_ROUTE = 131,
+    OPTION_STRICT_ROUTE = 137,
+};
+
+bool fata_ipv4_parse(struct bytes packet, struct fata_ipv4 *h)
+{
+    struct reader r = reader_of(packet);
+    uint8_t version = get_u8(&r);
+    h->traffic_class = get_u8(&r);
+    h->total_len = get_be16(&r);
+    h->id = get_be16(&r);
+    uint16_t flags = get_be16(&r);
+    h->ttl = get_u8(&r);
+    h->protocol = get_u8(&r);
+    (void)get_be16(&r); /* the checksum, covered by the sum below */
+    h->source = get_be32(&r);
+    h->destination = get_be32(&r);
+
+    h->header_len = (uint8_t)((version & 15) * 4);
+    h->dont_fragment = (flags & FLAG_DONT_FRAGMENT) != 0;
+    h->more_fragments = (flags & FLAG_MORE_FRAGMENTS) != 0;
+    h->fragment_offset = (uint16_t)((flags & OFFSET_MASK) * 8);
+
+    if (r.failed || version >> 4 != 4 || h->header_len < FATA_IPV4_HEADER_LEN ||
+        h->total_len < h->header_len)
+        return false;
+    h->options = get_bytes(&r, (size_t)h->header_len - FATA_IPV4_HEADER_LEN);
+    if (r.failed)
+        return false;
+    struct checksum sum = {0};
+    checksum_add(&sum, bytes_first(packet, h->header_len));
+    return checksum_result(&sum) == 0;
+}
+
+void fata_ipv4_put(struct writer *w, const struct fata_ipv4 *h)
+{
+    assert(h->header_len == FATA_IPV4_HEADER_LEN + h->options.len);
+    assert(h->header_len % 4 == 0 && h->header_len <= FATA_IPV4_HEADER_MAX);
+    assert(h->fragment_offset % 8 == 0);
+
+    uint8_t *at = put_room(w, h->header_len);
+    if (at == NULL)
+        return;
+    struct writer header = writer_to(at, h->header_len);
+    put_u8(&header, (uint8_t)(0x40 | h->header_len / 4));
+    put_u8(&header, h->traffic_class);
+    put_be16(&header, h->total_len);
+    put_be16(&header, h->id);
+    put_be16(&header,
+             (uint16_t)(h->fragment_offset / 8 |
+                        (h->dont_fragment ? FLAG_DONT_FRAGMENT : 0) |
+                        (h->more_fragments ? FLAG_MORE_FRAGMENTS : 0)));
+    put_u8(&header, h->ttl);
+    put_u8(&header, h->protocol);
+    put_be16(&header, 0);
+    put_be32(&header, h->source);
+    put_be32(&header, h->destination);
+    put_bytes(&header, h->options);
+
+    struct checksum sum = {0};
+    checksum_add(&sum, written(&header));
+    struct writer field = writer_to(at + 10, 2);
+    put_be16(&field, checksum_result(&sum));
+}
+
+enum fata_ipv4_options fata_ipv4_check_options(struct bytes options)
+{
+    struct reader r = reader_of(options);
+
+    while (r.rest.len > 0) {
+        uint8_t kind = get_u8(&r);
+        if (kind == OPTION_END)
+            break;
+        if (kind == OPTION_NOP)
+            continue;
+        uint8_t len = get_u8(&r);
+        if (len < 2)
+            return FATA_IPV4_OPTIONS_MALFORMED;
+        (void)get_bytes(&r, (size_t)len - 2);
+        if (r.failed)
+            return FATA_IPV4_OPTIONS_MALFORMED;
+        if (kind == OPTION_LOOSE_ROUTE || kind == OPTION_STRICT_ROUTE)
+            return FATA_IPV4_OPTIONS_ROUTED;
+    }
+    return FATA_IPV4_OPTIONS_FINE;
+}
