@@ -193,14 +193,16 @@ enum err crunch_connect(struct fata_env *env, struct writer *why,
 
     struct crunch *crunch = ARENA_TAKE_ARRAY(env->arena, struct crunch, 1);
     if (crunch == NULL) {
-        fmt_put(why, "no memory is left for folder '%s': give the unikernel "
-                     "more memory",
+        fmt_put(why,
+                "no memory is left for folder '%s': give the unikernel "
+                "more memory",
                 image->name);
         return ERR_FULL;
     }
     if (!crunch_init(crunch, blob, &fault)) {
-        fmt_put(why, "folder '%s' was built into the image wrongly: %.*s; "
-                     "run `fata clean`, then build again",
+        fmt_put(why,
+                "folder '%s' was built into the image wrongly: %.*s; "
+                "run `fata clean`, then build again",
                 image->name, (int)fault.len, (const char *)text);
         return ERR_INVALID;
     }

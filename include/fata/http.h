@@ -54,7 +54,7 @@
 
 /* Request methods (RFC 9110 section 9), bits of a set. */
 enum fata_http_method {
-    FATA_HTTP_OTHER = 0, /* none of these; always answered 501 */
+    FATA_HTTP_OTHER = 0, /* none of these: answered 501 */
     FATA_HTTP_GET = 1,   /* a route that allows GET allows HEAD too */
     FATA_HTTP_HEAD = 2,
     FATA_HTTP_POST = 4,
@@ -62,8 +62,6 @@ enum fata_http_method {
     FATA_HTTP_DELETE = 16,
     FATA_HTTP_OPTIONS = 32, /* answered by the server itself */
     FATA_HTTP_PATCH = 64,
-    FATA_HTTP_TRACE = 128,   /* never allowed */
-    FATA_HTTP_CONNECT = 256, /* never allowed: this is no proxy */
 };
 
 /* A request. The views are lent until the handler has responded. */
@@ -71,8 +69,8 @@ struct fata_http_request {
     enum fata_http_method method;
     struct bytes target; /* as it was sent */
     struct bytes path;   /* decoded, without dot segments: "/a b/c" */
-    struct bytes query;  /* what follows the '?', as it was sent; may be empty */
-    struct bytes host;   /* empty if an HTTP/1.0 client gave none */
+    struct bytes query; /* what follows the '?', as it was sent; may be empty */
+    struct bytes host;  /* empty if an HTTP/1.0 client gave none */
     struct bytes fields; /* all header lines; see fata_http_field */
     struct bytes body;   /* all of it; empty for a handler on a fiber */
 };
@@ -164,13 +162,13 @@ void fata_http_accept(void *server, struct fata_flow *flow);
 /* Close all connections; handlers on fibers are cancelled. */
 void fata_http_stop(struct fata_http_server *server);
 
-const struct fata_http_counters *
-fata_http_counters(const struct fata_http_server *server);
+const struct fata_http_counters *fata_http_counters(
+    const struct fata_http_server *server);
 
 /* For handlers. */
 
-const struct fata_http_request *
-fata_http_request(const struct fata_http_exchange *x);
+const struct fata_http_request *fata_http_request(
+    const struct fata_http_exchange *x);
 
 struct fata_http_server *fata_http_server(const struct fata_http_exchange *x);
 
