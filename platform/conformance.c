@@ -93,15 +93,15 @@ static bool all_zero(const uint8_t *at, size_t len)
 
 static void check_memory(struct checks *checks)
 {
-    enum { SAMPLE = 1 << 20 };
+    const size_t sample = 1 << 20;
     const struct arena *arena = checks->env->arena;
     uint8_t *end = arena->at + arena->room;
 
-    report(checks, arena->room >= 2 * SAMPLE, "there is memory to give out");
-    if (arena->room < 2 * SAMPLE)
+    report(checks, arena->room >= 2 * sample, "there is memory to give out");
+    if (arena->room < 2 * sample)
         return;
     report(checks,
-           all_zero(arena->at, SAMPLE) && all_zero(end - SAMPLE, SAMPLE),
+           all_zero(arena->at, sample) && all_zero(end - sample, sample),
            "memory is zeroed");
     arena->at[0] = 1;
     end[-1] = 2;
@@ -182,7 +182,8 @@ static void echo_ready(void *context, struct fata_netif *netif)
         /* Our own header first: a frame in several parts. */
         memcpy(header, packet->at + FATA_MAC_LEN, FATA_MAC_LEN);
         memcpy(header + FATA_MAC_LEN, netif->mac, FATA_MAC_LEN);
-        memcpy(header + 2 * FATA_MAC_LEN, packet->at + 2 * FATA_MAC_LEN, 2);
+        memcpy(header + (size_t)2 * FATA_MAC_LEN,
+               packet->at + (size_t)2 * FATA_MAC_LEN, 2);
         echo->ended = echo->ended || (header[12] == 0x99 && header[13] == 0x99);
         frame.len = (uint32_t)pbuf_total(packet);
         pbuf_skip(packet, FATA_ETHERNET_HEADER_LEN);
@@ -301,9 +302,11 @@ static int start(struct fata_env *env, const struct bootargs *arguments)
         why.len == 0)
         report(checks, false, "a device that is not there is not found");
     err = random_connect(env, &why, &random);
-    if (err == OK)
-        report(checks, fata_random_u64(random) != fata_random_u64(random),
+    if (err == OK) {
+        uint64_t number = fata_random_u64(random);
+        report(checks, fata_random_u64(random) != number,
                "random numbers differ");
+    }
     return run_checks(checks, block);
 }
 

@@ -336,7 +336,7 @@ static enum err frame_read(const struct unix_device *device,
         n = readv(device->fd, vector, (int)pieces);
     } while (n < 0 && errno == EINTR);
 
-    if (n >= HEADER_LEN) {
+    if (*frame != NULL && n >= HEADER_LEN) {
         frame_fill(*frame, (size_t)n);
         return OK;
     }

@@ -1,7 +1,7 @@
 /* Memory, time, console and entropy from the host. */
-#define _GNU_SOURCE /* ppoll */
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,45 +58,36 @@ uint64_t platform_clock_wall(struct platform *platform)
     return clock_read(CLOCK_REALTIME);
 }
 
-static struct timespec timespec_of(uint64_t ns)
-{
-    return (struct timespec){
-        .tv_sec = (time_t)(ns / SECONDS(1)),
-        .tv_nsec = (long)(ns % SECONDS(1)),
-    };
-}
-
-/* As epoll_pwait2; a NULL timeout is for ever. */
+/* epoll_wait for `ns` nanoseconds; TIME_NEVER: for ever. */
 static int epoll_for(struct platform *platform, struct epoll_event *events,
-                     const struct timespec *timeout)
+                     uint64_t ns)
 {
     if (!platform->epoll_in_milliseconds) {
-        int n = epoll_pwait2(platform->epoll, events, EVENTS, timeout, NULL);
+        struct timespec timeout = {
+            .tv_sec = (time_t)(ns / SECONDS(1)),
+            .tv_nsec = (long)(ns % SECONDS(1)),
+        };
+        int n = epoll_pwait2(platform->epoll, events, EVENTS,
+                             ns == TIME_NEVER ? NULL : &timeout, NULL);
         if (n >= 0 || errno != ENOSYS)
             return n;
         platform->epoll_in_milliseconds = true;
     }
-    /* Before Linux 5.11 ppoll alone sleeps to the nanosecond. */
-    struct pollfd in = {.fd = platform->epoll, .events = POLLIN};
-    if (ppoll(&in, 1, timeout, NULL) <= 0)
-        return 0;
-    return epoll_wait(platform->epoll, events, EVENTS, 0);
+    int timeout = -1;
+    if (ns < MILLISECONDS(INT_MAX - 1))
+        timeout = (int)((ns + MILLISECONDS(1) - 1) / MILLISECONDS(1));
+    return epoll_wait(platform->epoll, events, EVENTS, timeout);
 }
 
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
     struct epoll_event events[EVENTS];
-    struct timespec left = {0};
-    const struct timespec *timeout = &left;
-
-    if (deadline == TIME_NEVER)
-        timeout = NULL;
-    else if (deadline != 0)
-        left = timespec_of(
-            time_since(deadline, platform_clock_monotonic(platform)));
-
+    uint64_t left = deadline;
     uint64_t ready = 0;
-    int n = epoll_for(platform, events, timeout);
+
+    if (deadline != 0 && deadline != TIME_NEVER)
+        left = time_since(deadline, platform_clock_monotonic(platform));
+    int n = epoll_for(platform, events, left);
     for (int i = 0; i < n; i++)
         ready |= UINT64_C(1) << events[i].data.u32;
     return ready;
@@ -154,11 +145,11 @@ void platform_exit(struct platform *platform, int status)
  * Called by assert() instead of the C library's own, which would end the
  * process by SIGABRT: a unikernel's failed assertion is status 255 everywhere.
  */
-void __assert_fail(const char *expression, const char *file, unsigned line,
+void __assert_fail(const char *assertion, const char *file, unsigned line,
                    const char *function)
 {
     (void)fflush(stdout);
     (void)dprintf(STDERR_FILENO, "%s:%u: %s: assertion failed: %s\n", file,
-                  line, function, expression);
+                  line, function, assertion);
     _exit(PLATFORM_EXIT_ABORT);
 }

@@ -34,7 +34,7 @@ struct unix_device {
 struct platform {
     struct arena memory;
     int epoll;
-    bool epoll_in_milliseconds; /* the kernel has no epoll_pwait2 */
+    bool epoll_in_milliseconds; /* before Linux 5.11 */
     struct bytes arguments;
     struct unix_device devices[PLATFORM_HANDLES];
 };
