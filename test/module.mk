@@ -17,9 +17,22 @@ BENCH = $(BENCH_SRC:bench/%.c=build/bench/%)
 build/test/%: test/e2e/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $<
-build/bench/%: bench/%.c
+build/bench/%: bench/%.c build/host/libfata.a
 	@mkdir -p $(@D)
-	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $<
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $< build/host/libfata.a $(LIBS)
+build/bench/hello_c: bench/hello_c.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -static -o $@ $<
+
+# Every example for every target, as the end-to-end tests run them.
+EXAMPLES = $(notdir $(wildcard examples/*))
+TARGETS = $(notdir $(patsubst %/target,%,$(wildcard platform/*/target)))
+images: $(EXAMPLES:%=image-%)
+image-%: all
+	@mkdir -p build/images/$*
+	@cp -Rp examples/$*/. build/images/$*/
+	@cd build/images/$* && for target in $(TARGETS); do \
+	    ../../fata configure -t $$target && ../../fata build || exit 1; done
 
 peers: $(PEERS)
 bench-programs: $(BENCH)
@@ -54,4 +67,4 @@ lint:
 print-%:
 	@echo $($*)
 
-.PHONY: peers bench-programs
+.PHONY: peers bench-programs images

@@ -21,7 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "test"))
 
-from check import run, skip, test  # noqa: E402,F401  (for the tests)
+from check import Skipped, run, skip, test  # noqa: E402,F401  (for the tests)
 
 FATA = os.path.join(ROOT, "build/fata")
 os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"

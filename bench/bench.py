@@ -1,0 +1,391 @@
+#!/usr/bin/env python3
+"""Side-by-side figures: make bench, or bench/bench.py [--quick] [NAME...].
+
+Runs alternate between us and the peer, on a quiet machine as far as that can
+be had; medians are compared. CPU time stands beside every rate. Writes
+build/bench.json and prints a table; figures never fail.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+import harness
+from harness import (ROOT, alternate, cpu_seconds, measured, output, pin,
+                     private_kb, say, seconds_of, version, wait_quiet)
+
+import lib  # test/e2e: namespaces, taps, processes, and their removal
+
+BUILD = os.path.join(ROOT, "build")
+TENDER = os.path.join(BUILD, "fata-spt")
+FATA = os.path.join(BUILD, "fata")
+MAC = "02:00:00:00:00:77"
+figures = []
+
+
+def figure(name, value, unit, peer=None, at_least=None, aim=None,
+           more_is_better=False, **details):
+    """Record one figure. Without at_least it is only reported."""
+
+    def reaches(bound):
+        if bound is None:
+            return None
+        return value >= bound if more_is_better else value <= bound
+
+    figures.append({"name": name, "value": value, "unit": unit, "peer": peer,
+                    "at_least": at_least, "aim": aim,
+                    "met": reaches(at_least), "aim_met": reaches(aim),
+                    "more_is_better": more_is_better, **details})
+
+
+def project(name, change=None):
+    """A copy of an example, changed by `change(folder)`, built for spt."""
+    path = os.path.join(lib.folder(), name)
+    shutil.copytree(os.path.join(ROOT, "examples", name), path,
+                    ignore=shutil.ignore_patterns("dist", ".fata"))
+    if change:
+        change(path)
+    output(FATA, "configure", "-t", "spt", cwd=path)
+    output(FATA, "build", cwd=path)
+    return path
+
+
+def spt_image(path):
+    return os.path.join(path, "dist", os.path.basename(path) + ".spt")
+
+
+def empty_site(path):
+    """Take the site's files away, but for one small page."""
+    site = os.path.join(path, "site")
+    shutil.rmtree(site)
+    os.mkdir(site)
+    with open(os.path.join(site, "index.html"), "wb") as f:
+        f.write(PAGE)
+
+
+PAGE = (b"<!doctype html><title>bench</title>" + b"." * 1024)[:1024]
+
+
+def serve(namespace, image, tap, address, **options):
+    """The tender with www on a tap, until lib ends it."""
+    return lib.Process(
+        TENDER, f"--net:service={tap}", f"--net-mac:service={MAC}", "--",
+        image, f"--ipv4={address}/24", "--log=*:error",
+        namespace=namespace, **options)
+
+
+def tap_namespace(taps=1):
+    """A namespace with taps made beforehand; the guests' MAC is known."""
+    lib.need_namespaces()
+    namespace = lib.Namespace()
+    for i in range(taps):
+        namespace.tap(f"tap{i}", f"10.77.{i}.1/24")
+        namespace.ip("neigh", "replace", f"10.77.{i}.2", "lladdr", MAC,
+                     "dev", f"tap{i}", "nud", "permanent")
+    return namespace
+
+
+# ---- the figures
+
+def hello():
+    """Process start to exit, against a static C program."""
+    image = spt_image(project("hello"))
+    ours = [TENDER, "--", image, "--count=1", "--pause=0"]
+    text = output(*ours).splitlines()
+    peer = [os.path.join(BUILD, "bench/hello_c"), *text]
+    wait_quiet()
+    runs = 100 if harness.quick else 500
+    got = measured(os.path.join(BUILD, "bench/starts"), str(runs), *ours,
+                   "--", *peer)
+    figure("hello, start to exit", got["a"]["wall_ns"] / got["b"]["wall_ns"],
+           "x the peer's time", f"static C program, {version('gcc', '--version')}",
+           1.6, 1.25, ours_us=got["a"]["wall_ns"] / 1e3,
+           peer_us=got["b"]["wall_ns"] / 1e3,
+           ours_cpu_us=got["a"]["cpu_ns"] / 1e3,
+           peer_cpu_us=got["b"]["cpu_ns"] / 1e3, runs=runs)
+
+
+def first_reply():
+    """Process start to the first HTTP reply over a tap made beforehand."""
+    namespace = tap_namespace()
+    image = spt_image(project("www"))
+    wait_quiet()
+    runs = 20 if harness.quick else 100
+    got = measured(*namespace.prefix, os.path.join(BUILD, "bench/first_reply"),
+                   str(runs), "10.77.0.2", "80", TENDER, "--net:service=tap0",
+                   f"--net-mac:service={MAC}", "--", image,
+                   "--ipv4=10.77.0.2/24", "--log=*:error")
+    figure("www, start to first reply", got["wall_ns"] / 1e6, "ms", None,
+           5, 1.5, minimum_ms=got["wall_min_ns"] / 1e6,
+           p90_ms=got["wall_p90_ns"] / 1e6, ours_cpu_ms=got["cpu_ns"] / 1e6,
+           runs=runs)
+
+
+def sizes():
+    """Stripped images."""
+    def stripped(image):
+        copy = os.path.join(lib.folder(), "image")
+        output("strip", "-s", "-o", copy, image)
+        return os.path.getsize(copy)
+
+    figure("size of hello", stripped(spt_image(project("hello"))) / 1024,
+           "KB", None, 24, 12)
+    image = spt_image(project("www", empty_site))
+    figure("size of www without its site",
+           (stripped(image) - len(PAGE)) / 1024, "KB", None, 160, 96)
+
+
+def memory():
+    """Private memory of a www that has served one page and is idle."""
+    namespace = tap_namespace(2)
+    image = spt_image(project("www"))
+    # Two of them, so that the pages of the files count as shared.
+    servers = [serve(namespace, image, f"tap{i}", f"10.77.{i}.2")
+               for i in range(2)]
+    with namespace.inside():
+        for i, server in enumerate(servers):
+            with lib.connect(f"10.77.{i}.2", 80, server) as s:
+                status, _, _ = lib.request(
+                    s, "GET / HTTP/1.1\r\nHost: bench\r\n\r\n")
+                assert status == 200, status
+    time.sleep(1)
+    sizes_kb = [private_kb(server.find("fata-spt")) for server in servers]
+    for server in servers:
+        server.stop()
+    figure("memory private to an idle www", statistics.median(sizes_kb),
+           "KB", None, 512, 128)
+
+
+NGINX = """
+worker_processes 1;
+daemon off;
+error_log {folder}/error.log;
+pid {folder}/pid;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    types {{ text/html html; }}
+    sendfile on;
+    tcp_nopush on;
+    open_file_cache max=100;
+    server {{ listen 80; root {folder}/site; }}
+}}
+"""
+
+
+def start_nginx():
+    """nginx with one worker in a namespace, a client in another, over veth.
+
+    Returns the client's namespace and the worker's process id.
+    """
+    lib.need("nginx")
+    client, server = lib.Namespace(), lib.Namespace()
+    command = ("ip", "link", "add", "veth0", "netns", client.name, "type",
+               "veth", "peer", "name", "veth1", "netns", server.name)
+    output(*command)
+    client.up("veth0", "10.78.0.1/24")
+    server.up("veth1", "10.78.0.2/24")
+    folder = lib.folder()
+    os.chmod(folder, 0o755)
+    os.mkdir(f"{folder}/site")
+    with open(f"{folder}/site/index.html", "wb") as f:
+        f.write(PAGE)
+    with open(f"{folder}/conf", "w", encoding="utf-8") as f:
+        f.write(NGINX.format(folder=folder))
+    master = lib.Process("nginx", "-c", f"{folder}/conf", "-p", folder,
+                         namespace=server, preexec_fn=pin(0))
+    with client.inside():
+        lib.connect("10.78.0.2", 80, master).close()
+    worker = max(master.children())  # the master's only child
+    return client, worker
+
+
+def load(namespace, address, pid, seconds):
+    """One run of wrk: requests per second, and the server's CPU time each."""
+    path = "/index.html"
+    before = cpu_seconds(pid)
+    text = output(*namespace.prefix, "wrk", "-t1", "-c64", f"-d{seconds}s",
+                  f"http://{address}{path}", preexec_fn=pin(1))
+    spent = cpu_seconds(pid) - before
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+    count = int(re.search(r"(\d+) requests in", text).group(1))
+    wrong = re.search(r"Socket errors.*|Non-2xx.*", text)
+    if wrong:
+        say(f"    wrk at {address}: {wrong.group(0)}")
+    return {"rate": rate, "cpu_us": spent / count * 1e6}
+
+
+def http():
+    """HTTP keep-alive, 64 connections, a page of 1 KB."""
+    image = spt_image(project("www", empty_site))
+    tap = tap_namespace()
+    www = serve(tap, image, "tap0", "10.77.0.2", preexec_fn=pin(0))
+    with tap.inside():
+        lib.connect("10.77.0.2", 80, www).close()
+    tender = www.find("fata-spt")
+    veth, worker = start_nginx()
+    seconds = 1 if harness.quick else 4
+    load(tap, "10.77.0.2", tender, 1)
+    load(veth, "10.78.0.2", worker, 1)
+    got = alternate(
+        3 if harness.quick else 5,
+        ours=lambda: load(tap, "10.77.0.2", tender, seconds),
+        peer=lambda: load(veth, "10.78.0.2", worker, seconds))
+    www.stop()
+    ours, peer = got["ours"], got["peer"]
+    name = version("nginx", "-v").removeprefix("nginx version: ") + \
+        ", one worker, over veth"
+    details = {"ours_per_second": ours["rate"], "peer_per_second":
+               peer["rate"], "ours_cpu_us": ours["cpu_us"],
+               "peer_cpu_us": peer["cpu_us"],
+               "load": version("wrk", "-v") + ", -t1 -c64"}
+    figure("HTTP keep-alive requests", ours["rate"] / peer["rate"],
+           "x the peer's rate", name, 1.5, 3, True, **details)
+    figure("HTTP server CPU per request", ours["cpu_us"] / peer["cpu_us"],
+           "x the peer's", name, 0.7, 0.25, **details)
+
+
+def tcp_memory():
+    """Two stacks in one process, in memory, on one core."""
+    wait_quiet()
+    got = alternate(1 if harness.quick else 3, ours=lambda: measured(
+        os.path.join(BUILD, "bench/tcp_memory"),
+        "1" if harness.quick else "3", preexec_fn=pin(0)))["ours"]
+    figure("TCP in memory, bytes", got["bytes_per_second"] / 1e6, "MB/s",
+           more_is_better=True, cpu_share=got["bytes_cpu_share"])
+    figure("TCP in memory, connections", got["cycles_per_second"],
+           "connect-request-close/s", more_is_better=True,
+           cpu_share=got["cycles_cpu_share"])
+
+
+def build():
+    """A clean build, and a rebuild after one edited line."""
+    times = 1 if harness.quick else 3
+    clean, again, clean_cpu, again_cpu = [], [], [], []
+    for _ in range(times):
+        tree = os.path.join(lib.folder(), "fata")
+        shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(
+            "build", ".git", "dist", ".fata"))
+        www = os.path.join(tree, "examples/www")
+        fata = os.path.join(tree, "build/fata")
+        wait_quiet()
+        wall, cpu = seconds_of(
+            "sh", "-c", "make build/fata build/fata-spt >/dev/null && "
+            f"cd examples/www && {fata} configure -t spt >/dev/null && "
+            f"{fata} build", cwd=tree)
+        clean.append(wall)
+        clean_cpu.append(cpu)
+        for _ in range(3):
+            with open(os.path.join(www, "www.c"), "a", encoding="utf-8") as f:
+                f.write("/* one more line */\n")
+            wall, cpu = seconds_of(fata, "build", cwd=www)
+            again.append(wall)
+            again_cpu.append(cpu)
+        shutil.rmtree(tree)
+    figure("clean build of the tool and www", statistics.median(clean), "s",
+           None, 30, 3, ours_cpu_s=statistics.median(clean_cpu))
+    figure("rebuild after one edited line", statistics.median(again), "s",
+           None, 2, 0.2, ours_cpu_s=statistics.median(again_cpu))
+
+
+PARTS = {"hello": hello, "first_reply": first_reply, "sizes": sizes,
+         "memory": memory, "http": http, "tcp_memory": tcp_memory,
+         "build": build}
+
+
+# ---- telling
+
+def number(value):
+    if value is None:
+        return ""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def cpu_of(f):
+    """The CPU time that stands beside a figure, in words."""
+    for unit, shown in (("us", "µs"), ("ms", "ms"), ("s", "s")):
+        if f"ours_cpu_{unit}" in f:
+            text = f"{number(f[f'ours_cpu_{unit}'])} {shown}"
+            if f.get(f"peer_cpu_{unit}") is not None:
+                text += f" : {number(f[f'peer_cpu_{unit}'])} {shown}"
+            return text
+    if "cpu_share" in f:
+        return f"{f['cpu_share'] * 100:.0f} % of a core"
+    return ""
+
+
+def table():
+    rows = [("figure", "measured", "at least", "aim", "", "CPU", "peer")]
+    for f in figures:
+        state = {True: "ok", False: "MISSED", None: ""}[f["met"]]
+        if f["aim_met"]:
+            state = "aim"
+        rows.append((f["name"], f"{number(f['value'])} {f['unit']}",
+                     number(f["at_least"]), number(f["aim"]), state,
+                     cpu_of(f), f["peer"] or ""))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in
+                               zip(row, widths)).rstrip() for row in rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="bench/bench.py", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME",
+                        help="of: " + " ".join(PARTS))
+    parser.add_argument("--quick", action="store_true",
+                        help="fewer runs, no waiting for a quiet machine")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(PARTS)
+    if unknown:
+        parser.error(f"no figure {unknown.pop()}; they are "
+                     + ", ".join(PARTS))
+    harness.quick = options.quick
+
+    noisy = []
+    for name, part in PARTS.items():
+        if options.names and name not in options.names:
+            continue
+        say(f"{name}: {part.__doc__}")
+        share = wait_quiet()
+        if share >= harness.QUIET:
+            noisy.append(f"{name} ({share:.0%})")
+        try:
+            part()
+        except lib.Skipped as skipped:
+            say(f"skip {name}: {skipped}")
+        except (RuntimeError, AssertionError, OSError,
+                subprocess.SubprocessError) as error:
+            say(f"{name} could not be measured: {error}")
+
+    os.makedirs(BUILD, exist_ok=True)
+    with open(os.path.join(BUILD, "bench.json"), "w", encoding="utf-8") as f:
+        json.dump(figures, f, indent=1)
+        f.write("\n")
+    print(table())
+    print(f"\n{os.cpu_count()} CPUs, Linux {platform.release()}. The server's "
+          "CPU time includes what the kernel does\nfor the network while it "
+          "runs; softirqs on an idle CPU are nobody's.")
+    if noisy:
+        print("Others used the CPU while these were measured: " +
+              ", ".join(noisy))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
