@@ -23,7 +23,9 @@ enum {
     FATA_NOTE_ANSWERS = 0x31534e41, /* "ANS1" */
 
     FATA_ANSWER_END = 0,
-    FATA_ANSWER_ENTROPY = 1, /* 64 random bytes, different in every run */
+    FATA_ANSWER_ENTROPY = 1,     /* 64 random bytes, other ones in every run */
+    FATA_ANSWER_CANARY = 2,      /* 8 more, for the stack protector */
+    FATA_ANSWER_BLOCK_FLUSH = 3, /* u32 1: fdatasync of block devices works */
 
     FATA_ENTROPY_BYTES = 64,
     /* The smallest block an image should offer. Tenders take any size. */

@@ -1,0 +1,162 @@
+/*
+ * The spt target of platform/platform.h: console, clocks, waiting and entropy
+ * on the few system calls its cage allows.
+ */
+#include "base/time.h"
+#include "platform/cpu/x86_64/random.h"
+#include "platform/spt/spt.h"
+#include "platform/spt/syscall.h"
+
+enum {
+    FD_CONSOLE = 1,
+    CLOCK_WALL = 0,
+    CLOCK_MONOTONIC = 1,
+    TIMER_ABSOLUTE = 1,
+};
+
+/* As the kernel has them on x86-64. */
+struct timespec64 {
+    int64_t seconds;
+    int64_t nanoseconds;
+};
+
+struct itimerspec64 {
+    struct timespec64 interval;
+    struct timespec64 value;
+};
+
+struct __attribute__((packed)) epoll_event {
+    uint32_t events;
+    uint64_t data;
+};
+
+static_assert(sizeof(struct epoll_event) == 12, "as the kernel has it");
+
+const char *platform_target(struct platform *platform)
+{
+    (void)platform;
+    return "spt";
+}
+
+void platform_console_write(struct platform *platform, struct bytes text)
+{
+    (void)platform;
+    while (text.len > 0) {
+        long n = syscall3(SYS_WRITE, FD_CONSOLE, (long)text.at, (long)text.len);
+        if (n == -ERRNO_EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        text = bytes_after(text, (size_t)n);
+    }
+}
+
+static uint64_t clock_get(int clock)
+{
+    struct timespec64 t = {0};
+
+    (void)syscall3(SYS_CLOCK_GETTIME, clock, (long)&t, 0);
+    return SECONDS(t.seconds) + (uint64_t)t.nanoseconds;
+}
+
+uint64_t platform_clock_monotonic(struct platform *platform)
+{
+    platform->now = clock_get(CLOCK_MONOTONIC);
+    return platform->now;
+}
+
+uint64_t platform_clock_wall(struct platform *platform)
+{
+    (void)platform;
+    return clock_get(CLOCK_WALL);
+}
+
+/*
+ * Have the timer fire at `deadline`. It is left alone if it fires earlier: the
+ * wait then ends too early, once, which costs less than to set the timer each
+ * time a deadline moves away, as those of connections do with every packet.
+ */
+static void arm_timer(struct platform *platform, uint64_t deadline)
+{
+    if (!platform->timer_fired && deadline >= platform->timer)
+        return;
+
+    struct itimerspec64 when = {0}; /* for TIME_NEVER: do not fire */
+    if (deadline != TIME_NEVER) {
+        when.value.seconds = (int64_t)(deadline / SECONDS(1));
+        /* Never all zero, which would disarm it. */
+        when.value.nanoseconds = (int64_t)(deadline % SECONDS(1)) | 1;
+    }
+    (void)syscall4(SYS_TIMERFD_SETTIME, platform->info->timerfd, TIMER_ABSOLUTE,
+                   (long)&when, 0);
+    platform->timer = deadline;
+    platform->timer_fired = false;
+}
+
+uint64_t platform_wait(struct platform *platform, uint64_t deadline)
+{
+    struct epoll_event events[PLATFORM_HANDLES];
+    /* The loop has just asked for the time, so a deadline of now is known. */
+    bool poll = deadline <= platform->now;
+
+    if (poll && !platform->has_net)
+        return 0;
+    if (!poll)
+        arm_timer(platform, deadline);
+
+    long count = syscall6(SYS_EPOLL_PWAIT, platform->info->epollfd,
+                          (long)events, PLATFORM_HANDLES, poll ? 0 : -1, 0, 0);
+    uint64_t ready = 0;
+    for (long i = 0; i < count; i++) {
+        if (events[i].data == SOLO5_SPT_TIMER_EVENT)
+            platform->timer_fired = true;
+        else if (events[i].data < PLATFORM_HANDLES)
+            ready |= UINT64_C(1) << events[i].data;
+    }
+    return ready;
+}
+
+struct bytes platform_boot_args(struct platform *platform)
+{
+    return bytes_of_string((const char *)platform->info->cmdline);
+}
+
+struct arena *platform_memory(struct platform *platform)
+{
+    return &platform->memory;
+}
+
+platform_guard *platform_guard_function(struct platform *platform)
+{
+    (void)platform;
+    return NULL;
+}
+
+enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
+{
+    /* Each byte of the tender's is given out once. */
+    struct bytes from = bytes_first(platform->entropy, len);
+    struct writer w = writer_to(to, len);
+
+    put_bytes(&w, from);
+    platform->entropy = bytes_after(platform->entropy, from.len);
+    while (w.len < len) {
+        uint64_t word;
+        if (!random_from_cpu(&word))
+            return ERR_IO;
+        /* Should the processor's generator be broken, not all is known. */
+        word ^= cpu_ticks();
+        uint8_t text[8];
+        struct writer bytes = WRITER(text);
+        put_le64(&bytes, word);
+        put_bytes(&w, bytes_first(written(&bytes), len - w.len));
+    }
+    return OK;
+}
+
+_Noreturn void platform_exit(struct platform *platform, int status)
+{
+    (void)platform;
+    for (;;)
+        (void)syscall3(SYS_EXIT_GROUP, status, 0, 0);
+}

@@ -1,0 +1,27 @@
+/* What the files of the spt target share: see platform/platform.h. */
+#ifndef PLATFORM_SPT_SPT_H
+#define PLATFORM_SPT_SPT_H
+
+#include "abi/fata.h"
+#include "abi/solo5.h"
+#include "platform/platform.h"
+
+struct platform {
+    const struct solo5_spt_boot_info *info;
+    const struct solo5_manifest *manifest;
+    struct arena memory;
+    uint64_t now;         /* as last asked for */
+    uint64_t timer;       /* when the timer fires; TIME_NEVER if not armed */
+    bool timer_fired;     /* and is to be armed anew before the next sleep */
+    bool has_net;         /* so that there is something to poll for */
+    bool flushes;         /* the tender lets us call fdatasync */
+    struct bytes entropy; /* of the tender's, not used yet */
+};
+
+/* Where the tender writes its answers. */
+extern _Alignas(8) uint8_t spt_answers[FATA_ANSWERS_BYTES];
+
+/* The bytes of the tender's answer with this tag; empty if there is none. */
+struct bytes spt_answer(uint32_t tag);
+
+#endif
