@@ -25,10 +25,14 @@
 
 enum fiber_state {
     FIBER_FREE,
-    FIBER_READY,   /* in the loop's ready list */
-    FIBER_RUNNING, /* the current one */
-    FIBER_WAITING, /* until woken, cancelled or its deadline */
+    FIBER_READY,    /* in the loop's ready list */
+    FIBER_RUNNING,  /* the current one */
+    FIBER_WAITING,  /* until woken, cancelled or its deadline */
+    FIBER_SLEEPING, /* until cancelled or its deadline */
 };
+
+/* At the low end of each stack, where only an overflow reaches. */
+#define FIBER_STACK_CANARY UINT64_C(0x4652455a41544121)
 
 typedef void fiber_entry(void *argument);
 
@@ -51,6 +55,7 @@ struct fiber {
     size_t stack_size;
     void *stack_pointer; /* while it does not run */
     uint64_t generation; /* counts the fibers that lived in this slot */
+    uint64_t round;      /* of the loop, in which it ran last */
     void *sanitizer; /* AddressSanitizer's shadow of the stack, if it is on */
 };
 
@@ -75,7 +80,10 @@ struct loop {
     void (*guard)(void *memory, size_t size);
     struct fiber *current; /* NULL while timers and tasks run */
     void *stack_pointer;   /* the loop's own, while a fiber runs */
-    void *sanitizer;
+    void *sanitizer;       /* and what AddressSanitizer knows of that stack */
+    const void *sanitizer_stack;
+    size_t sanitizer_size;
+    uint64_t round;    /* counts them */
     uint64_t switches; /* counters, for whoever reports them */
     uint64_t refused;  /* fibers not started because the table was full */
 };
@@ -96,13 +104,17 @@ MUST_USE enum err loop_init(struct loop *loop, struct arena *arena,
 
 /*
  * One round: set the time to `now`, fire due timers, run each ready fiber
- * once, run deferred tasks. Returns when the next round is needed: `now` if a
- * fiber is ready, else when the next timer is due, else TIME_NEVER. Called by
+ * once (also those that become ready as others run), run deferred tasks.
+ * Returns when the next round is needed: `now` if a fiber is ready or a task
+ * was deferred, else when the next timer is due, else TIME_NEVER. Called by
  * the platform's main loop and by tests, never by a fiber.
  */
 uint64_t loop_round(struct loop *loop, uint64_t now);
 
-/* Have `task` run once at the end of this round, if it is not yet to. */
+/*
+ * Have `task` run once at the end of this round, if it is not yet to; what a
+ * task defers runs at the end of the next.
+ */
 void loop_defer(struct loop *loop, struct loop_task *task);
 
 /* The monotonic time `duration` from now. */
@@ -141,7 +153,8 @@ MUST_USE enum err fiber_sleep(struct loop *loop, uint64_t deadline);
 
 /*
  * Wait until `fiber` has ended, or `deadline`. One fiber at a time may wait
- * for another. OK, ERR_TIMEOUT or ERR_CANCELLED.
+ * for another. OK, ERR_TIMEOUT or ERR_CANCELLED. That it has ended already is
+ * noticed only as long as no other fiber was started since.
  */
 MUST_USE enum err fiber_join(struct fiber *fiber, uint64_t deadline);
 
