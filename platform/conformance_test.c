@@ -3,8 +3,13 @@
  * and what it does with frames. Without arguments it tests the unix target;
  * `conformance_test TENDER IMAGE` tests any that is started the same way.
  */
+#define _GNU_SOURCE /* unshare */ // NOLINT(bugprone-reserved-identifier)
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +24,7 @@
 enum {
     OUTPUT_ROOM = 1 << 18,
     WORDS = 16,
-    FRAME_ROOM = 2048,
+    FRAME_ROOM = 9216,
     BLOCKS = 8,
     BLOCK_SIZE = 512,
     WAIT_MS = 20000, /* for a peer that is stuck; no test measures time */
@@ -311,6 +316,95 @@ static void frames_of_every_size_come_back_in_order(void)
     CHECK(ended_with(0));
 }
 
+/* A network namespace of our own, where we may do all; false if not to be. */
+static bool enter_namespace(void)
+{
+    char map[32];
+
+    if (unshare(CLONE_NEWNET) == 0)
+        return true;
+    (void)snprintf(map, sizeof map, "0 %u 1", (unsigned)getuid());
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        return false;
+    int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t written = write(fd, map, strlen(map));
+    (void)close(fd);
+    return written == (ssize_t)strlen(map);
+}
+
+/* All that is sent to and from the tap, in frames of the echo's type. */
+static int packet_socket(const char *tap)
+{
+    struct sockaddr_ll address = {
+        .sll_family = AF_PACKET,
+        .sll_protocol = htons(0x88b5),
+        .sll_ifindex = (int)if_nametoindex(tap),
+    };
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(0x88b5));
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        (void)close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* What has to be done in a namespace of its own. */
+static void use_a_tap(void)
+{
+    const char *const options[] = {"--net:service=tap0",
+                                   "--net-mac:service=02:00:00:00:be:ef",
+                                   disk_option, "--mem=64", NULL};
+
+    start_words(options, WORDS_OF("--echo"), -1);
+    CHECK(read_output("echo 02:00:00:00:be:ef mtu 9000\n"));
+    guest.wire = packet_socket("tap0");
+    CHECK(guest.wire >= 0);
+    uint16_t number = 0;
+    for (size_t len = 14; len <= 9014; len += 500, number++) {
+        CHECK(send_frame(len, 0x88b5, number));
+        CHECK(receive_frame(len, 0x88b5, number));
+    }
+
+    static struct guest first;
+    first = guest;
+    guest.wire = -1;
+    start_words(options, WORDS_OF("--echo"), -1);
+    end();
+    CHECK(WIFEXITED(guest.status) && WEXITSTATUS(guest.status) == 1);
+    CHECK(tender != NULL || strstr(guest.text, "in use") != NULL);
+
+    /* Deleted under its feet, it is gone for good. */
+    guest = first;
+    CHECK(system("ip link delete dev tap0") == 0);
+    end();
+    CHECK(ended_with(1));
+    CHECK(strstr(guest.text, "the network device is gone") != NULL);
+}
+
+static void a_tap_carries_frames_up_to_its_mtu(void)
+{
+    enum { SKIPPED = 99 };
+    int status = 0;
+
+    (void)fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!enter_namespace() ||
+            system("ip tuntap add dev tap0 mode tap 2> /dev/null && "
+                   "ip link set dev tap0 mtu 9000 up") != 0)
+            _exit(SKIPPED);
+        use_a_tap();
+        (void)fflush(stdout);
+        _exit(test_failures > 0);
+    }
+    CHECK(waitpid(pid, &status, 0) == pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED)
+        SKIP("no right to make a tap, or no ip command or tun module");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void a_frame_without_a_header_is_dropped(void)
 {
     start(WORDS_OF("--echo"));
@@ -459,6 +553,7 @@ int main(int argc, char **argv)
     RUN(a_status_is_passed_on);
     RUN(the_guard_below_a_stack_faults);
     RUN(frames_of_every_size_come_back_in_order);
+    RUN(a_tap_carries_frames_up_to_its_mtu);
     RUN(a_frame_without_a_header_is_dropped);
     RUN(a_device_that_goes_away_ends_it_with_a_message);
     RUN(a_signal_ends_it);
