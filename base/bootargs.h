@@ -76,8 +76,9 @@ MUST_USE bool bootargs_split(struct bootargs *args, struct bytes text,
 
 /*
  * Split and parse `text`. Returns 0; or BOOTARGS_EXIT_HELP with the help text
- * in `out`; or BOOTARGS_EXIT_WRONG with a message in `out`. A table entry
- * without a default that was not given keeps a zero value and given == false.
+ * in `out`; or BOOTARGS_EXIT_WRONG with a message in `out`, a line that begins
+ * with the program's name. A table entry without a default that was not given
+ * keeps a zero value and given == false.
  */
 int bootargs_parse(struct bootargs *args, struct bytes text,
                    struct writer *out);
