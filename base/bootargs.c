@@ -65,7 +65,7 @@ static bool split_word(struct bytes text, size_t *at, struct writer *out,
 bool bootargs_split(struct bootargs *args, struct bytes text,
                     struct writer *why)
 {
-    struct writer out = WRITER(args->text);
+    struct writer out = writer_to(args->text, sizeof args->text);
 
     args->word_count = 0;
     if (text.len >= BOOTARGS_BYTES) {
