@@ -39,6 +39,15 @@ struct fata_listen_options {
     uint32_t max_connections; /* open at once from this listener; 0: any */
 };
 
+/*
+ * Wants to know when the stack gets an address: await_address links it in,
+ * `ready` is called once, with the link removed. Removing it gives up.
+ */
+struct fata_stack_waiter {
+    struct list link;
+    void (*ready)(struct fata_stack_waiter *waiter);
+};
+
 struct fata_stack_ops {
     enum err (*tcp_listen)(struct fata_stack *stack, uint16_t port,
                            const struct fata_listen_options *options,
@@ -53,12 +62,12 @@ struct fata_stack_ops {
     enum err (*udp_bind)(struct fata_stack *stack, uint16_t port,
                          fata_udp_receive *receive, void *context,
                          struct fata_udp **udp);
-    enum err (*udp_send)(struct fata_udp *udp,
-                         const struct fata_endpoint *peer, struct bytes data);
+    enum err (*udp_send)(struct fata_udp *udp, const struct fata_endpoint *peer,
+                         struct bytes data);
     void (*udp_close)(struct fata_udp *udp);
     bool (*address)(struct fata_stack *stack, struct fata_ip *ip);
-    enum err (*ready)(struct fata_stack *stack, void (*ready)(void *context),
-                      void *context);
+    void (*await_address)(struct fata_stack *stack,
+                          struct fata_stack_waiter *waiter);
 };
 
 struct fata_stack {
@@ -78,10 +87,10 @@ struct fata_udp {
  * Accept connections to `port` on every address of the stack. OK with
  * *listener; ERR_FULL: too many listeners, or the port is taken.
  */
-MUST_USE static inline enum err
-fata_tcp_listen(struct fata_stack *stack, uint16_t port,
-                const struct fata_listen_options *options, fata_accept *accept,
-                void *context, struct fata_listener **listener)
+MUST_USE static inline enum err fata_tcp_listen(
+    struct fata_stack *stack, uint16_t port,
+    const struct fata_listen_options *options, fata_accept *accept,
+    void *context, struct fata_listener **listener)
 {
     assert(port != 0);
     return stack->ops->tcp_listen(stack, port, options, accept, context,
@@ -100,9 +109,9 @@ static inline void fata_tcp_unlisten(struct fata_listener *listener)
  * which it can be cancelled until then; ERR_FULL: no room for a connection or
  * no free port; ERR_UNREACHABLE: no route, or no address yet.
  */
-MUST_USE static inline enum err
-fata_tcp_try_connect(struct fata_stack *stack, const struct fata_endpoint *peer,
-                     fata_connected *connected, void *context, void **attempt)
+MUST_USE static inline enum err fata_tcp_try_connect(
+    struct fata_stack *stack, const struct fata_endpoint *peer,
+    fata_connected *connected, void *context, void **attempt)
 {
     return stack->ops->tcp_connect(stack, peer, connected, context, attempt);
 }
@@ -126,9 +135,11 @@ MUST_USE enum err fata_tcp_connect(struct fata_stack *stack,
  * Receive datagrams sent to `port` (0: a random free one) on any address. OK
  * with *udp; ERR_FULL: too many sockets, or the port is taken.
  */
-MUST_USE static inline enum err
-fata_udp_bind(struct fata_stack *stack, uint16_t port,
-              fata_udp_receive *receive, void *context, struct fata_udp **udp)
+MUST_USE static inline enum err fata_udp_bind(struct fata_stack *stack,
+                                              uint16_t port,
+                                              fata_udp_receive *receive,
+                                              void *context,
+                                              struct fata_udp **udp)
 {
     return stack->ops->udp_bind(stack, port, receive, context, udp);
 }
