@@ -7,17 +7,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <ucontext.h>
 
 struct coroutine {
-    ucontext_t own, caller;
+    void *own, *caller; /* stack pointers of who does not run */
     void (*entry)(void *argument);
     void *argument;
-    void *stack;
-    size_t stack_size;
+    void *stack; /* its lowest address, where the guard is */
     bool ended;
     /* For AddressSanitizer, which has to be told of every switch. */
-    void *own_shadow, *caller_shadow;
+    void *own_shadow;
     const void *caller_stack;
     size_t caller_stack_size;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/sanitizer.h"
 #include "fata/clock.h"
 #include "fata/random.h"
 
@@ -146,6 +147,8 @@ void sim_free(struct sim *sim)
         sim_link_free(CONTAINER_OF(entry, struct sim_link, entry));
     while ((entry = list_take_first(&sim->nodes)) != NULL) {
         struct sim_node *node = CONTAINER_OF(entry, struct sim_node, entry);
+        /* Whoever is given these pages next may use all of them. */
+        memory_allow(node->memory, node->memory_size - node->arena.room);
         (void)munmap(node->memory, node->memory_size);
         node->free(node);
     }
