@@ -122,7 +122,7 @@ struct fata_http_counters {
     uint64_t accepted;    /* connections */
     uint64_t refused;     /* connections, for there were too many, none idle */
     uint64_t evicted;     /* idle connections closed to make room */
-    uint64_t requests;    /* heads read whole and well formed */
+    uint64_t requests;    /* well formed, and answered or given to a handler */
     uint64_t answers[6];  /* by first digit of the status; [0] is unused */
     uint64_t body_bytes;  /* of answers, handed to the network */
     uint64_t malformed;   /* requests answered 400 */
