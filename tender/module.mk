@@ -1,0 +1,32 @@
+# The tenders: build/fata-spt runs spt images, build/fata-nat gives them a
+# network without any rights.
+
+# fata-spt is linked with musl: a static program of glibc takes twice as long
+# to start. It is position-independent, so that it is loaded far above the
+# guest's memory. Headers of the kernel and of libseccomp are no libc's.
+MUSL_INCLUDE = /usr/include/x86_64-linux-musl
+MUSL_LIB = /usr/lib/x86_64-linux-musl
+SPT_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
+             -iwithprefix include -idirafter /usr/include \
+             -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
+             -fno-asynchronous-unwind-tables
+SPT_SRC = $(filter-out %_test.c %_fuzz.c tender/spt/filter_table.c,\
+            $(wildcard tender/spt/*.c))
+SPT_OBJ = $(SPT_SRC:%.c=build/musl/%.o)
+
+build/musl/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(SPT_CFLAGS) -c $< -o $@
+build/musl/tender/spt/filter.o: build/tender/spt/filter_table.h
+
+build/fata-spt: $(SPT_OBJ)
+	$(CC) -static-pie -nostdlib -Wl,-z,noexecstack -Wl,--gc-sections -o $@ \
+	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(SPT_OBJ) -l:libseccomp.a \
+	  $(MUSL_LIB)/libc.a -lgcc $(MUSL_LIB)/crtn.o
+
+build/tender/spt/filter_table.h: build/tender/spt/filter_table
+	$< >$@.new && mv $@.new $@
+build/tender/spt/filter_table: build/host/tender/spt/filter_table.o \
+                               build/host/tender/spt/filter_make.o
+	@mkdir -p $(@D)
+	$(CC) -o $@ $^ -lseccomp

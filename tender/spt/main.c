@@ -1,0 +1,367 @@
+/*
+ * fata-spt: runs an image of the Solo5 spt ABI in this very process, locked
+ * into a seccomp filter.
+ *
+ * In order: read the options, map and check the file, open its devices, build
+ * its memory, close the door, jump. All that can fail fails before the guest
+ * runs; after that nothing of this program runs any more.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "tender/spt/devices.h"
+#include "tender/spt/filter.h"
+#include "tender/spt/guest.h"
+
+#define VERSION    "0.1"
+#define MEBIBYTE   UINT64_C(0x100000)
+#define MEMORY_MAX UINT64_C(0x7f0000000000)
+
+enum { MEBIBYTES_STANDARD = 512 };
+
+/* The command line, before the manifest is known. */
+struct options {
+    uint64_t mem_size;
+    bool executable_heap;
+    char **devices; /* the options, some of which attach devices */
+    size_t device_count;
+    const char *image;
+    char **arguments; /* for the guest; the last is NULL */
+};
+
+/* As the image's file says it. */
+struct image {
+    int fd;
+    struct bytes file;
+    struct elf elf;
+    union manifest manifest;
+    struct bytes fata_note; /* empty if it has none */
+};
+
+static _Noreturn void usage(void)
+{
+    (void)fprintf(
+        stderr,
+        "Usage: %s [OPTION...] [--] IMAGE [ARGUMENT...]\n"
+        "Run the Solo5 spt image IMAGE, caged by seccomp.\n"
+        "\n"
+        "  --mem=N                        memory of N MiB (default: %d)\n"
+        "  --net:NAME=TAP                 attach network device NAME to the "
+        "tap\n"
+        "                                 interface TAP\n"
+        "  --net:NAME=@FD                 or to the open descriptor FD\n"
+        "  --net-mac:NAME=MAC             its address (default: a random one)\n"
+        "  --block:NAME=PATH              attach block device NAME to a file\n"
+        "  --block-sector-size:NAME=N     its block size (default: 512)\n"
+        "  --x-exec-heap                  let the guest execute its heap\n"
+        "  --help                         show this help\n"
+        "  --version                      show the versions\n",
+        program_invocation_short_name, MEBIBYTES_STANDARD);
+    exit(EXIT_FAILURE);
+}
+
+/* The rest of `word` if it begins with `prefix`, else NULL. */
+static char *after(char *word, const char *prefix)
+{
+    size_t len = strlen(prefix);
+
+    if (strncmp(word, prefix, len) != 0)
+        return NULL;
+    return word + len;
+}
+
+static uint64_t parse_memory(const char *text)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long n = strtoull(text, &end, 10);
+    /* What follows the number is passed over, as Solo5 does. */
+    if (end == text || text[0] == '-' || n == 0 || errno != 0)
+        errx(1, "Malformed argument to --mem");
+    if (n > MEMORY_MAX / MEBIBYTE)
+        errx(1, "--mem=%s: more than a process can have (%llu MiB)", text,
+             (unsigned long long)(MEMORY_MAX / MEBIBYTE));
+    return n * MEBIBYTE;
+}
+
+static struct options parse_options(char **words)
+{
+    struct options options = {
+        .mem_size = MEBIBYTES_STANDARD * MEBIBYTE,
+        .devices = words,
+    };
+
+    for (; *words != NULL && (*words)[0] == '-'; words++) {
+        char *memory = after(*words, "--mem=");
+        if (strcmp(*words, "--") == 0) {
+            words++;
+            break;
+        }
+        options.device_count++;
+        if (memory != NULL) {
+            options.mem_size = parse_memory(memory);
+        } else if (strcmp(*words, "--help") == 0) {
+            usage();
+        } else if (strcmp(*words, "--version") == 0) {
+            (void)fprintf(stderr, "%s tender, version %s\nABI version %d\n",
+                          program_invocation_short_name, VERSION,
+                          SOLO5_SPT_ABI_VERSION);
+            exit(EXIT_SUCCESS);
+        } else if (strcmp(*words, "--x-exec-heap") == 0) {
+            warnx("WARNING: the guest's heap and stack will be executable");
+            options.executable_heap = true;
+        } else if (after(*words, "--net:") == NULL &&
+                   after(*words, "--net-mac:") == NULL &&
+                   after(*words, "--block:") == NULL &&
+                   after(*words, "--block-sector-size:") == NULL) {
+            warnx("Invalid option: `%s'", *words);
+            usage();
+        }
+    }
+    if (*words == NULL) {
+        warnx("Missing IMAGE: name the file to run");
+        usage();
+    }
+    options.image = words[0];
+    options.arguments = words + 1;
+    return options;
+}
+
+/* Map the file and check all that it says of itself. */
+static void open_image(struct image *image, const struct options *options)
+{
+    const char *name = options->image;
+    const char *why;
+    struct stat status;
+    struct bytes note;
+    struct reader abi;
+
+    image->fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (image->fd < 0 || fstat(image->fd, &status) != 0)
+        err(1, "%s", name);
+    if (!S_ISREG(status.st_mode))
+        errx(1, "%s: not a file", name);
+    if (status.st_size > 0) {
+        image->file.len = (size_t)status.st_size;
+        image->file.at =
+            mmap(NULL, image->file.len, PROT_READ, MAP_PRIVATE, image->fd, 0);
+        if (image->file.at == MAP_FAILED)
+            err(1, "%s: cannot map it", name);
+    }
+    if (!elf_parse(&image->elf, image->file, options->mem_size, &why) ||
+        !elf_note(&image->elf, &elf_note_abi, &note, &why))
+        errx(1, "%s: %s", name, why);
+    abi = reader_of(note);
+    uint32_t target = get_le32(&abi);
+    uint32_t version = get_le32(&abi);
+    if (abi.failed || target != SOLO5_TARGET_SPT)
+        errx(1, "%s: Executable is not for the solo5-spt target", name);
+    /* The two differ in what loaders got wrong, not in the interface. */
+    if (version != 1 && version != SOLO5_SPT_ABI_VERSION)
+        errx(1, "%s: Executable requests unsupported ABI version %u", name,
+             (unsigned)version);
+    if (!elf_note(&image->elf, &elf_note_manifest, &note, &why))
+        errx(1, "%s: %s", name, why);
+    if (!manifest_parse(&image->manifest, note))
+        errx(1, "%s: Solo5 manifest is invalid", name);
+    if (!elf_note(&image->elf, &elf_note_fata, &image->fata_note, &why))
+        image->fata_note = (struct bytes){0};
+}
+
+/*
+ * If `word` is `option`NAME=VALUE: sets *value and returns the device, which
+ * must be declared. Otherwise NULL.
+ */
+static struct solo5_entry *match(union manifest *manifest, char *word,
+                                 const char *option, uint32_t type,
+                                 const char **value)
+{
+    const char *name = after(word, option);
+
+    if (name == NULL)
+        return NULL;
+    size_t len = strcspn(name, "=");
+    if (len == 0 || name[len] == 0 || name[len + 1] == 0)
+        errx(1, "Malformed argument: '%s' is not %sNAME=VALUE", word, option);
+    *value = name + len + 1;
+    struct solo5_entry *entry =
+        manifest_find(manifest, bytes_of(name, len), type);
+    if (entry == NULL)
+        errx(1, "Resource not declared in manifest: '%.*s'", (int)len, name);
+    return entry;
+}
+
+static void set_mac(struct solo5_entry *entry, const char *text)
+{
+    unsigned mac[6];
+    int end = 0;
+
+    if (strlen(text) != sizeof("xx:xx:xx:xx:xx:xx") - 1 ||
+        sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &mac[0], &mac[1], &mac[2],
+               &mac[3], &mac[4], &mac[5], &end) != 6 ||
+        text[end] != 0)
+        errx(1,
+             "Malformed argument to --net-mac: '%s' is not like "
+             "02:00:00:ab:cd:ef",
+             text);
+    for (size_t i = 0; i < sizeof(entry->net.mac); i++)
+        entry->net.mac[i] = (uint8_t)mac[i];
+}
+
+static void set_sector_size(struct solo5_entry *entry, const char *text)
+{
+    char *end;
+    unsigned long size = strtoul(text, &end, 10);
+
+    if (*end != 0 || size < 512 || size > 32768 || (size & (size - 1)) != 0)
+        errx(1,
+             "Block size must be a multiple of 2 greater than or equal 512 "
+             "(and at most 32768): '%s'",
+             text);
+    entry->block.block_size = (uint16_t)size;
+}
+
+static void attach_devices(union manifest *manifest,
+                           const struct options *options)
+{
+    struct solo5_entry *entry;
+    const char *value;
+
+    /* Properties first: options may come in any order. */
+    for (size_t i = 0; i < options->device_count; i++) {
+        char *word = options->devices[i];
+        if ((entry = match(manifest, word, "--net-mac:", SOLO5_DEVICE_NET,
+                           &value)) != NULL)
+            set_mac(entry, value);
+        if ((entry = match(manifest, word, "--block-sector-size:",
+                           SOLO5_DEVICE_BLOCK, &value)) != NULL)
+            set_sector_size(entry, value);
+    }
+    for (size_t i = 0; i < options->device_count; i++) {
+        char *word = options->devices[i];
+        bool good = true;
+        if ((entry = match(manifest, word, "--net:", SOLO5_DEVICE_NET,
+                           &value)) != NULL)
+            good = entry->attached == 0 && net_attach(entry, value);
+        else if ((entry = match(manifest, word, "--block:", SOLO5_DEVICE_BLOCK,
+                                &value)) != NULL)
+            good = entry->attached == 0 && block_attach(entry, value);
+        if (!good)
+            errx(1, "%s: could not attach device '%s'", word, entry->name);
+    }
+    const struct solo5_entry *missing = manifest_find_unattached(manifest);
+    if (missing != NULL) {
+        const char *type = "BLOCK_BASIC";
+        if (missing->type == SOLO5_DEVICE_NET)
+            type = "NET_BASIC";
+        warnx("Device '%s' of type %s declared but not attached.",
+              missing->name, type);
+        errx(1,
+             "All declared devices must be attached. See --help for syntax.");
+    }
+}
+
+/* Give the descriptor the number `to`, moving another away that has it. */
+static void renumber(int *fd, int to, union manifest *manifest)
+{
+    if (*fd == to)
+        return;
+    for (uint32_t i = 0; i < manifest->count; i++) {
+        struct solo5_entry *entry = &manifest->entries[i];
+        if (entry->attached && &entry->hostfd != fd && entry->hostfd == to)
+            entry->hostfd = fcntl(to, F_DUPFD, SOLO5_ENTRIES_MAX);
+    }
+    if (dup2(*fd, to) < 0)
+        err(1, "cannot number descriptors");
+    *fd = to;
+}
+
+static void watch(int epollfd, int fd, uint64_t data, const char *name)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
+
+    if (epoll_ctl(epollfd, EPOLL_CTL_ADD, fd, &event) != 0)
+        err(1, "cannot wait for input on '%s'", name);
+}
+
+/*
+ * Give the descriptors of the guest the first numbers after the standard ones,
+ * and close all others.
+ */
+static void arrange(union manifest *manifest, struct filter_grants *grants)
+{
+    int next = FILTER_FIRST_FD + 2;
+
+    watch(grants->epollfd, grants->timerfd, SOLO5_SPT_TIMER_EVENT, "timer");
+    for (uint32_t i = 1; i < manifest->count; i++) {
+        struct solo5_entry *entry = &manifest->entries[i];
+        if (!entry->attached)
+            continue;
+        renumber(&entry->hostfd, next++, manifest);
+        if (entry->type == SOLO5_DEVICE_NET) {
+            watch(grants->epollfd, entry->hostfd, i, entry->name);
+            grants->nets[grants->net_count++] = entry->hostfd;
+        } else {
+            grants->blocks[grants->block_count++] =
+                (struct filter_block){.fd = entry->hostfd,
+                                      .block_size = entry->block.block_size,
+                                      .capacity = entry->block.capacity};
+        }
+    }
+    (void)syscall(SYS_close_range, next, ~0U, 0);
+}
+
+int main(int argc, char **argv)
+{
+    static struct image image; /* large, and mostly not touched */
+    static struct filter_grants grants;
+    struct options options = parse_options(argv + (argc > 0));
+    struct guest guest;
+    uint8_t random[GUEST_RANDOM_BYTES];
+
+    /* They become FILTER_FIRST_FD and the next one, or are renumbered. */
+    do
+        grants.epollfd = epoll_create1(EPOLL_CLOEXEC);
+    while (grants.epollfd >= 0 && grants.epollfd < FILTER_FIRST_FD);
+    grants.timerfd =
+        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (grants.epollfd < 0 || grants.timerfd < 0)
+        err(1, "cannot create an epoll set and a timer");
+
+    open_image(&image, &options);
+    attach_devices(&image.manifest, &options);
+    if (!guest_map(&guest, options.mem_size, options.executable_heap))
+        err(1,
+            "cannot have %llu MiB of memory for the guest: give a smaller "
+            "--mem",
+            (unsigned long long)(options.mem_size / MEBIBYTE));
+    if (!guest_load(&guest, &image.elf, image.fd))
+        err(1, "%s: cannot load it", options.image);
+    arrange(&image.manifest, &grants);
+    if (!guest_write_boot_info(&guest, &image.elf, &image.manifest,
+                               options.arguments, grants.epollfd,
+                               grants.timerfd))
+        errx(1, "Guest command line too long (max=%d characters)",
+             SOLO5_CMDLINE_MAX);
+    if (image.fata_note.len > 0) {
+        if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+            err(1, "no random bytes for the guest");
+        grants.flushes = true;
+        guest_write_answers(&guest, &image.elf, image.fata_note, random, true);
+    }
+    if (!filter_install(&grants))
+        err(1, "cannot lock the guest into a seccomp filter");
+    guest_enter(&guest, image.elf.entry);
+}
