@@ -226,8 +226,8 @@ int platform_main(struct platform *platform)
         .stack_size = unikernel.stack_size,
         .guard = platform_guard_function(platform),
     };
-    if (loop_init(&instance->loop, arena, &options,
-                  platform_clock_monotonic(platform)) != OK ||
+    if (loop_init(&instance->loop, arena, &options, instance->log.start) !=
+            OK ||
         fiber_start(&instance->loop, "main", main_fiber, instance, NULL) !=
             OK) {
         say(platform, "no memory for the fibers' stacks: give more, or "
