@@ -18,6 +18,9 @@ enum {
     ROUNDS_UNPOLLED = 8,
 };
 
+/* What runs once is compiled for size. */
+#define COLD __attribute__((cold))
+
 /* All there is of a unikernel apart from its devices; in its arena. */
 struct instance {
     struct platform_env env;
@@ -72,8 +75,8 @@ void fata_print(struct fata_env *env, const char *format, ...)
     env->print(env, bytes_of(w.at, w.len));
 }
 
-int unikernel_fail(struct fata_env *env, const char *device, enum err err,
-                   const struct writer *why)
+COLD int unikernel_fail(struct fata_env *env, const char *device, enum err err,
+                        const struct writer *why)
 {
     char text[FAIL_ROOM];
     struct writer w = writer_to(text, sizeof text - 1);
@@ -88,7 +91,7 @@ int unikernel_fail(struct fata_env *env, const char *device, enum err err,
     return 1;
 }
 
-static void say(struct platform *platform, const char *text)
+COLD static void say(struct platform *platform, const char *text)
 {
     char line[PRINT_ROOM];
     size_t len =
@@ -100,7 +103,7 @@ static void say(struct platform *platform, const char *text)
  * Read the boot arguments: the unikernel's own and --log. Returns 0, or the
  * exit status of a unikernel that is not to start.
  */
-static int read_arguments(struct instance *instance)
+COLD static int read_arguments(struct instance *instance)
 {
     struct platform *platform = instance->env.platform;
     struct arena *arena = instance->env.env.arena;
@@ -168,7 +171,7 @@ static void dispatch(struct platform_env *env, uint64_t ready)
 }
 
 /* Run until the first fiber has ended; returns its status. */
-static int run(struct instance *instance)
+__attribute__((noinline)) static int run(struct instance *instance)
 {
     struct platform_env *env = &instance->env;
     struct loop *loop = &instance->loop;
@@ -193,7 +196,7 @@ static int run(struct instance *instance)
     }
 }
 
-int platform_main(struct platform *platform)
+COLD int platform_main(struct platform *platform)
 {
     struct arena *arena = platform_memory(platform);
     struct instance *instance = ARENA_TAKE_ARRAY(arena, struct instance, 1);
