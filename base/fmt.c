@@ -7,7 +7,8 @@
 struct conversion {
     bool left, zero, plus;
     int width, precision; /* precision -1 if there is none */
-    char length;          /* 'H' for hh, 'L' for ll, 0 if there is none */
+    char length;          /* 'H' for hh, 0 if there is none */
+    char letter;
 };
 
 /* As many of `n` bytes as fit; then the writer has failed if not all do. */
@@ -59,18 +60,25 @@ static void put_field(struct writer *w, const struct conversion *c,
 
 /* A number: blanks, `sign` (perhaps none), zeros, digits, blanks. */
 static void put_number(struct writer *w, const struct conversion *c,
-                       const char *sign, uint64_t value, unsigned base,
-                       char ten)
+                       const char *sign, uint64_t value)
 {
+    unsigned base = 10;
+    char ten = 'a';
+    if (c->letter == 'x' || c->letter == 'X' || c->letter == 'p')
+        base = 16;
+    if (c->letter == 'X')
+        ten = 'A';
+    if (c->letter == 'o')
+        base = 8;
+
     char digits[22]; /* 2^64 - 1 in octal */
     size_t at = sizeof digits;
-    while (value > 0) {
+    for (; value > 0; value /= base) {
         unsigned digit = (unsigned)(value % base);
-        value /= base;
-        if (digit < 10)
-            digits[--at] = (char)('0' + digit);
-        else
-            digits[--at] = (char)(ten + (int)digit - 10);
+        char zero = '0';
+        if (digit >= 10)
+            zero = (char)(ten - 10);
+        digits[--at] = (char)(zero + (int)digit);
     }
 
     int count = (int)(sizeof digits - at);
@@ -154,20 +162,7 @@ static void put_string(struct writer *w, const struct conversion *c,
     put_field(w, c, text, len);
 }
 
-static void put_signed(struct writer *w, const struct conversion *c,
-                       uint64_t value)
-{
-    const char *sign = "";
-    if (c->plus)
-        sign = "+";
-    if (value >> 63) {
-        sign = "-";
-        value = -value;
-    }
-    put_number(w, c, sign, value, 10, 'a');
-}
-
-/* What follows the % at `at`, up to its letter, which *at is left on. */
+/* What follows a %, up to its letter, which *at is left on. */
 static struct conversion read_conversion(const char **at, struct arguments *a)
 {
     struct conversion c = {.precision = -1};
@@ -187,6 +182,8 @@ static struct conversion read_conversion(const char **at, struct arguments *a)
         c.width = va_arg(a->list, int);
         if (c.width < 0) {
             c.left = true;
+            if (c.width < -INT32_MAX)
+                c.width = -INT32_MAX;
             c.width = -c.width;
         }
     } else {
@@ -209,44 +206,51 @@ static struct conversion read_conversion(const char **at, struct arguments *a)
             c.length = **at;
         (*at)++;
     }
+    c.letter = **at;
     return c;
 }
 
 static void put_conversion(struct writer *w, const struct conversion *c,
-                           char letter, struct arguments *a)
+                           struct arguments *a)
 {
-    switch (letter) {
+    const char *sign = "";
+    uint64_t value;
+
+    switch (c->letter) {
     case 'd':
     case 'i':
-        put_signed(w, c, take_signed(a, c->length));
+        value = take_signed(a, c->length);
+        if (c->plus)
+            sign = "+";
+        if (value >> 63) {
+            sign = "-";
+            value = -value;
+        }
         break;
     case 'u':
-        put_number(w, c, "", take_unsigned(a, c->length), 10, 'a');
-        break;
     case 'o':
-        put_number(w, c, "", take_unsigned(a, c->length), 8, 'a');
-        break;
     case 'x':
-        put_number(w, c, "", take_unsigned(a, c->length), 16, 'a');
-        break;
     case 'X':
-        put_number(w, c, "", take_unsigned(a, c->length), 16, 'A');
+        value = take_unsigned(a, c->length);
         break;
     case 'p':
-        put_number(w, c, "0x", (uintptr_t)va_arg(a->list, void *), 16, 'a');
+        sign = "0x";
+        value = (uintptr_t)va_arg(a->list, void *);
         break;
     case 'c': {
         char character = (char)va_arg(a->list, int);
         put_field(w, c, &character, 1);
-        break;
+        return;
     }
     case 's':
         put_string(w, c, va_arg(a->list, const char *));
-        break;
+        return;
     default:
-        assert(letter == '%');
+        assert(c->letter == '%');
         put_cut(w, "%", 1);
+        return;
     }
+    put_number(w, c, sign, value);
 }
 
 void fmt_put_va(struct writer *w, const char *format, va_list arguments)
@@ -262,7 +266,7 @@ void fmt_put_va(struct writer *w, const char *format, va_list arguments)
             break;
         format++;
         struct conversion c = read_conversion(&format, &a);
-        put_conversion(w, &c, *format, &a);
+        put_conversion(w, &c, &a);
         format++;
     }
     va_end(a.list);

@@ -113,6 +113,11 @@ static struct log_repeat *find_repeat(struct log_source *source,
         struct log_repeat *repeat = &source->repeats[i];
         if (repeat->format == format)
             return repeat;
+        /* They fill up in order: nothing is behind the first unused. */
+        if (repeat->format == NULL) {
+            oldest = repeat;
+            break;
+        }
         if (repeat->second < oldest->second)
             oldest = repeat;
     }

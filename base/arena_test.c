@@ -1,0 +1,47 @@
+#include "base/arena.h"
+
+#include "test/test.h"
+
+static _Alignas(64) uint8_t memory[4096];
+
+static void what_is_taken_is_aligned_and_apart(void)
+{
+    struct arena arena = {.at = memory + 1, .room = sizeof memory - 1};
+    uint8_t *a = arena_take(&arena, 3, 1);
+    uint8_t *b = arena_take(&arena, 8, 64);
+    uint8_t *c = arena_take(&arena, 1, 8);
+    CHECK(a == memory + 1);
+    CHECK(b == memory + 64);
+    CHECK(c == memory + 72);
+    CHECK_EQ(arena.room, sizeof memory - 73);
+}
+
+static void too_much_is_refused_and_changes_nothing(void)
+{
+    struct arena arena = {.at = memory + 1, .room = 100};
+    CHECK(arena_take(&arena, 101, 1) == NULL);
+    CHECK(arena_take(&arena, 100, 8) == NULL);
+    CHECK(arena_take(&arena, SIZE_MAX, 8) == NULL);
+    CHECK(arena.at == memory + 1);
+    CHECK_EQ(arena.room, 100);
+    CHECK(arena_take(&arena, 100, 1) == memory + 1);
+    CHECK(arena_take(&arena, 1, 64) == NULL);
+    CHECK_EQ(arena.room, 0);
+}
+
+static void arrays_whose_size_overflows_are_refused(void)
+{
+    struct arena arena = {.at = memory, .room = sizeof memory};
+    CHECK(arena_take_array(&arena, SIZE_MAX / 4, 5, 1) == NULL);
+    CHECK(ARENA_TAKE_ARRAY(&arena, uint64_t, SIZE_MAX / 8 + 2) == NULL);
+    CHECK((void *)ARENA_TAKE_ARRAY(&arena, uint64_t, 512) == (void *)memory);
+    CHECK(ARENA_TAKE_ARRAY(&arena, uint8_t, 1) == NULL);
+}
+
+int main(void)
+{
+    RUN(what_is_taken_is_aligned_and_apart);
+    RUN(too_much_is_refused_and_changes_nothing);
+    RUN(arrays_whose_size_overflows_are_refused);
+    return test_result();
+}
