@@ -119,6 +119,10 @@ struct arguments {
     va_list list;
 };
 
+static_assert(sizeof(long) == 8 && sizeof(long long) == 8 &&
+                  sizeof(size_t) == 8 && sizeof(intmax_t) == 8,
+              "all lengths above an int are read as a long");
+
 static uint64_t take_signed(struct arguments *a, char length)
 {
     switch (length) {
@@ -129,7 +133,6 @@ static uint64_t take_signed(struct arguments *a, char length)
     case 0:
         return (uint64_t)va_arg(a->list, int);
     default:
-        static_assert(sizeof(long) == 8 && sizeof(long long) == 8, "LP64");
         return (uint64_t)va_arg(a->list, long);
     }
 }
