@@ -1,0 +1,132 @@
+/*
+ * The devices the tool knows from the start, declared as anyone can declare
+ * theirs (fata/config.h, "Devices of your own").
+ */
+#define CFG_IMPLEMENTATION
+#include "fata/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cfg_device pbufs = {
+    .name = "packet buffers",
+    .header = "<platform/devices.h>",
+    .connect = "pbufs_connect",
+};
+
+static const struct cfg_device random_bytes = {
+    .name = "random",
+    .header = "<platform/devices.h>",
+    .connect = "random_connect",
+};
+
+static const struct cfg_device clocks = {
+    .name = "clock",
+    .value = "env->clock",
+};
+
+static const struct cfg_device network = {
+    .name = "netif",
+    .header = "<platform/devices.h>",
+    .connect = "netif_connect",
+    .manifest = "NET",
+};
+
+static const struct cfg_device block = {
+    .name = "block",
+    .header = "<platform/devices.h>",
+    .connect = "block_connect",
+    .manifest = "BLOCK",
+};
+
+cfg_pbufs cfg_pbufs_default(void)
+{
+    return cfg_new(cfg_pbufs, &pbufs, cfg_packet_buffer_count());
+}
+
+cfg_random cfg_random_default(void)
+{
+    return cfg_new(cfg_random, &random_bytes);
+}
+
+cfg_clock cfg_clock_default(void)
+{
+    return cfg_new(cfg_clock, &clocks);
+}
+
+cfg_netif cfg_netif_named(const char *name)
+{
+    return cfg_new(cfg_netif, &network, cfg_text(name),
+                   cfg_needs(cfg_pbufs_default()));
+}
+
+cfg_netif cfg_netif_default(void)
+{
+    cfg_key name =
+        cfg_key_string("net", "service", "name of the default network device");
+    return cfg_new(cfg_netif, &network, name, cfg_needs(cfg_pbufs_default()));
+}
+
+cfg_block cfg_block_named(const char *name)
+{
+    return cfg_new(cfg_block, &block, cfg_text(name));
+}
+
+/* "PREFIX-NAME", or "NAME" without a prefix. */
+static const char *prefixed(const char *prefix, const char *name)
+{
+    if (prefix == NULL)
+        return name;
+    size_t room = strlen(prefix) + 1 + strlen(name) + 1;
+    char *text = malloc(room);
+    if (text == NULL)
+        abort();
+    (void)snprintf(text, room, "%s-%s", prefix, name);
+    return text;
+}
+
+static cfg_stack stack(const char *prefix, cfg_netif netif)
+{
+    static const struct cfg_device generic = {
+        .name = "stack",
+        .header = "<net/stack.h>",
+        .connect = "stack_connect",
+        /* The libraries above a stack come with it; what a unikernel does not
+         * call is dropped by the linker. */
+        .sources = {"<net/*.c>", "<http/*.c>"},
+        .packages = {{"libsodium", ">= 1.0.18", "libsodium-dev"}},
+    };
+    cfg_flag dhcp = cfg_key_flag(prefixed(prefix, "dhcp"), true,
+                                 "lease an address if --ipv4 is not given");
+    cfg_arg ipv4 =
+        cfg_arg_ipv4_net(prefixed(prefix, "ipv4"), NULL,
+                         "address and prefix length, as in 10.0.0.2/24");
+    cfg_arg gateway = cfg_arg_ipv4(prefixed(prefix, "gateway"), NULL,
+                                   "address of the router to other networks");
+    return cfg_new(cfg_stack, &generic, netif,
+                   cfg_arg_required_if(cfg_not(dhcp), ipv4), gateway,
+                   cfg_needs(cfg_random_default()),
+                   cfg_needs(cfg_pbufs_default()));
+}
+
+cfg_stack cfg_stack_generic(cfg_netif netif)
+{
+    return stack(NULL, netif);
+}
+
+cfg_stack cfg_stack_prefixed(const char *prefix, cfg_netif netif)
+{
+    return stack(prefix, netif);
+}
+
+cfg_kv cfg_kv_crunch(const char *folder)
+{
+    static const struct cfg_device crunch = {
+        .name = "site",
+        .header = "<crunch/crunch.h>",
+        .connect = "crunch_connect",
+        .sources = {"<crunch/*.c>"},
+    };
+    return cfg_new(cfg_kv, &crunch, cfg_folder(folder));
+}

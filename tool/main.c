@@ -1,0 +1,353 @@
+/*
+ * The `fata` command: finds which one is meant, and its options.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "tool/commands.h"
+
+#define COMMON_OPTIONS                                                         \
+    "  -v, --verbose           show the commands that are run\n"               \
+    "      --help              print this help and exit\n"
+
+#define KEYS_TEXT                                                              \
+    "Keys choose the structure of the unikernel before it is built. Each is\n" \
+    "declared in config.c or by a device it uses; `fata describe --full'\n"    \
+    "lists them. A yes-or-no key is given as --KEY, --KEY=false or "           \
+    "--no-KEY.\n"
+
+const struct command commands[] = {
+    {
+        .name = "new",
+        .about = "make a project in a new folder",
+        .run = command_new,
+        .usage = "fata new NAME [--template hello|www]",
+        .details =
+            "Make a folder NAME with a unikernel that builds and runs: its\n"
+            "config.c, its source, and for `www' a site to serve.\n"
+            "\n"
+            "NAME is made of a-z, 0-9 and dashes, starting with a letter.\n"
+            "\n"
+            "Options:\n"
+            "      --template NAME     hello (usual): prints a greeting\n"
+            "                          www: a web server\n"
+            "      --help              print this help and exit\n"
+            "\n"
+            "Example:\n"
+            "  fata new greeter && cd greeter && fata run\n",
+    },
+    {
+        .name = "configure",
+        .about = "turn config.c into code that starts the unikernel",
+        .run = command_configure,
+        .usage = "fata configure [-t TARGET] [--KEY=VALUE]...",
+        .details =
+            "Compile and run config.c for this machine, settle the keys, and\n"
+            "write main.c, NAME.h, manifest.c, build.ninja and graph.json to\n"
+            ".fata/TARGET. `fata build' does this by itself when it is "
+            "needed;\n"
+            "configure is for choosing a target and keys, which then hold\n"
+            "until it is run again.\n"
+            "\n" KEYS_TEXT "\n"
+            "Options:\n"
+            "  -t, --target TARGET     what to build for: spt (usual), unix,\n"
+            "                          or another folder of "
+            "platform/\n" COMMON_OPTIONS "\n"
+            "A generated file whose marker line has been removed is not\n"
+            "written again.\n",
+    },
+    {
+        .name = "describe",
+        .about = "show what the unikernel is made of",
+        .run = command_describe,
+        .usage = "fata describe [--dot|--svg|--json] [--full] [-t TARGET] "
+                 "[--KEY=VALUE]...",
+        .details =
+            "Show the devices and the application, each with what it uses and\n"
+            "the line of config.c that says so.\n"
+            "\n" KEYS_TEXT "\n"
+            "Options:\n"
+            "      --full              before the keys are settled: every\n"
+            "                          choice, and the keys with their values\n"
+            "      --dot               as a graph for Graphviz\n"
+            "      --svg               as a picture (needs Graphviz)\n"
+            "      --json              everything, for programs\n"
+            "  -t, --target TARGET     for this target\n" COMMON_OPTIONS,
+    },
+    {
+        .name = "build",
+        .about = "build the image: dist/NAME.TARGET",
+        .run = command_build,
+        .usage = "fata build [-t TARGET] [--json] [--KEY=VALUE]...",
+        .details =
+            "Configure if anything changed, compile what has to be compiled,\n"
+            "link, check and strip the image, and print its size by library.\n"
+            "The image with its symbols is .fata/TARGET/NAME.TARGET.debug.\n"
+            "\n"
+            "Options:\n"
+            "  -t, --target TARGET     what to build for; usual: as before,\n"
+            "                          at first spt\n"
+            "  -q, --quiet             print nothing but errors\n"
+            "      --json              print the sizes as "
+            "JSON\n" COMMON_OPTIONS,
+    },
+    {
+        .name = "run",
+        .about = "build if needed, and run the unikernel",
+        .run = command_run,
+        .usage =
+            "fata run [-t TARGET] [--net HOW]... [--publish HOST:GUEST]... "
+            "[--] [ARGUMENT]...",
+        .details =
+            "Run the unikernel with its boot arguments. After `--', and from\n"
+            "the first word that is no option, all words are the unikernel's;\n"
+            "`fata run -- --help' lists what it takes. The exit status is the\n"
+            "unikernel's.\n"
+            "\n"
+            "Options:\n"
+            "      --net nat           user-mode networking for the device\n"
+            "                          `service' (usual): no permission "
+            "needed\n"
+            "      --net tap:NAME      the tap interface NAME\n"
+            "      --net DEVICE=HOW    the same for another device: nat,\n"
+            "                          tap:NAME, or @FD for a descriptor\n"
+            "      --publish HOST:GUEST[/udp]\n"
+            "                          pass the port HOST of this machine on "
+            "to\n"
+            "                          the unikernel's port GUEST (with nat)\n"
+            "      --block DEVICE=FILE attach a disk image\n"
+            "      --mem MIB           memory of the unikernel in MiB\n"
+            "  -t, --target TARGET     which target\n" COMMON_OPTIONS "\n"
+            "Examples:\n"
+            "  fata run --publish 8080:80\n"
+            "  fata run --net tap:tap0 -- --ipv4=10.0.0.2/24 --log=tcp:debug\n",
+        .words_follow = true,
+    },
+    {
+        .name = "clean",
+        .about = "remove what was generated and built",
+        .run = command_clean,
+        .usage = "fata clean",
+        .details = "Remove the folders .fata and dist of the project.\n"
+                   "\n"
+                   "Options:\n"
+                   "      --help              print this help and exit\n",
+    },
+    {
+        .name = "help",
+        .about = "explain a command",
+        .run = command_help,
+        .usage = "fata help [COMMAND]",
+        .details = "Print what a command does and its options; without one,\n"
+                   "list the commands.\n",
+    },
+    {
+        .name = "crunch",
+        .about = "pack a folder",
+        .run = command_crunch,
+        .usage = "fata crunch FOLDER OUTPUT",
+        .details =
+            "Used by the generated build.ninja. Pack the files of FOLDER into\n"
+            "OUTPUT in the format of crunch/crunch.h, if anything in it has\n"
+            "changed since.\n",
+        .internal = true,
+    },
+    {
+        .name = "link-check",
+        .about = "look for stray system calls",
+        .run = command_link_check,
+        .usage = "fata link-check MAP IMAGE",
+        .details =
+            "Used by the generated build.ninja. Fail if a system-call\n"
+            "instruction in IMAGE comes from outside Fata's platform/. MAP is\n"
+            "the linker's map of it.\n",
+        .internal = true,
+    },
+};
+
+const size_t command_count = COUNT_OF(commands);
+
+static void usage(void)
+{
+    printf("Usage: fata COMMAND [OPTION]...\n"
+           "\n"
+           "Build unikernels: a program in C, the libraries it needs and the\n"
+           "thinnest platform, linked into one image.\n"
+           "\n"
+           "Commands:\n");
+    for (size_t i = 0; i < command_count; i++)
+        if (!commands[i].internal)
+            printf("  %-12s%s\n", commands[i].name, commands[i].about);
+    printf("\nOptions, before the command:\n"
+           "  -C FOLDER   work in FOLDER\n"
+           "  --help      print this help and exit\n"
+           "\n"
+           "`fata help COMMAND' explains one. A first unikernel:\n"
+           "\n"
+           "  fata new hello && cd hello && fata run\n");
+}
+
+void command_usage(const struct command *command)
+{
+    printf("Usage: %s\n\n%s", command->usage, command->details);
+}
+
+int command_help(const struct command *command, const char *const *words)
+{
+    struct names operands = {0};
+    read_options(command, words, NULL, 0, &operands, NULL);
+    if (operands.count == 0) {
+        usage();
+        return 0;
+    }
+    struct names known = {0};
+    for (size_t i = 0; i < command_count; i++) {
+        names_add(&known, commands[i].name);
+        if (strcmp(commands[i].name, operands.at[0]) == 0) {
+            command_usage(&commands[i]);
+            return 0;
+        }
+    }
+    die_usage("there is no command \"%s\"%s", operands.at[0],
+              suggestion(operands.at[0], &known));
+}
+
+/* The option that a word names, or NULL; *value is what follows a "=". */
+static const struct option_spec *find_option(const char *word,
+                                             const struct option_spec *options,
+                                             size_t count, const char **value)
+{
+    *value = NULL;
+    if (word[1] != '-') {
+        for (size_t i = 0; i < count; i++) {
+            if (options[i].letter == 0 || options[i].letter != word[1])
+                continue;
+            if (word[2] != 0 && options[i].flag != NULL)
+                continue;
+            if (word[2] != 0)
+                *value = word + 2;
+            return &options[i];
+        }
+        return NULL;
+    }
+    size_t len = strcspn(word, "=");
+    if (word[len] == '=')
+        *value = word + len + 1;
+    for (size_t i = 0; i < count; i++)
+        if (strlen(options[i].name) == len &&
+            strncmp(options[i].name, word, len) == 0)
+            return &options[i];
+    return NULL;
+}
+
+static _Noreturn void unknown_option(const struct command *command,
+                                     const char *word,
+                                     const struct option_spec *options,
+                                     size_t count)
+{
+    struct names known = {0};
+    for (size_t i = 0; i < count; i++)
+        names_add(&known, options[i].name);
+    names_add(&known, "--help");
+    const char *name = keep_bytes(word, strcspn(word, "="));
+    die_usage("fata %s has no option %s%s; `fata help %s' lists them",
+              command->name, name, suggestion(name, &known), command->name);
+}
+
+void read_options(const struct command *command, const char *const *words,
+                  const struct option_spec *options, size_t count,
+                  struct names *operands, struct names *unknown)
+{
+    for (; *words != NULL; words++) {
+        const char *word = *words;
+        if (strcmp(word, "--help") == 0) {
+            command_usage(command);
+            exit(0);
+        }
+        if (strcmp(word, "--") == 0) {
+            words++;
+            break;
+        }
+        if (word[0] != '-' || word[1] == 0) {
+            if (operands == NULL)
+                die_usage("\"%s\" is not expected here; the usage is: %s", word,
+                          command->usage);
+            if (command->words_follow)
+                break;
+            names_add(operands, word);
+            continue;
+        }
+        const char *value;
+        const struct option_spec *option =
+            find_option(word, options, count, &value);
+        if (option == NULL) {
+            if (unknown == NULL || word[1] != '-')
+                unknown_option(command, word, options, count);
+            names_add(unknown, word);
+            continue;
+        }
+        if (option->flag != NULL) {
+            if (value != NULL)
+                die_usage("the option %s takes no value", option->name);
+            *option->flag = true;
+            continue;
+        }
+        if (value == NULL)
+            value = *++words;
+        if (value == NULL)
+            die_usage("the option %s needs a value; the usage is: %s",
+                      option->name, command->usage);
+        if (option->values != NULL)
+            names_add(option->values, value);
+        else
+            *option->value = value;
+    }
+    for (; *words != NULL; words++) {
+        if (operands == NULL)
+            die_usage("\"%s\" is not expected here; the usage is: %s", *words,
+                      command->usage);
+        names_add(operands, *words);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct names words = {0};
+    for (int i = 1; i < argc; i++)
+        names_add(&words, argv[i]);
+    size_t at = 0;
+    while (at < words.count && strcmp(words.at[at], "-C") == 0) {
+        if (at + 1 == words.count)
+            die_usage("the option -C needs a folder");
+        if (chdir(words.at[at + 1]) != 0)
+            die("cannot go to %s: %s", words.at[at + 1], strerror(errno));
+        at += 2;
+    }
+    if (at == words.count) {
+        usage();
+        return 64;
+    }
+    const char *name = words.at[at];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        usage();
+        return 0;
+    }
+    struct names known = {0};
+    for (size_t i = 0; i < command_count; i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            int status = commands[i].run(&commands[i], words.at + at + 1);
+            /* What a pipe's reader did not want to see is no failure. */
+            if (fflush(stdout) != 0 && errno != EPIPE)
+                die("standard output: %s", strerror(errno));
+            return status;
+        }
+        if (!commands[i].internal)
+            names_add(&known, commands[i].name);
+    }
+    die_usage("there is no command \"%s\"%s; `fata help' lists them", name,
+              suggestion(name, &known));
+}

@@ -1,0 +1,24 @@
+# The `fata` command, and the library that a project's config.c is linked with.
+
+TOOL_SRC = $(filter-out %_test.c %_fuzz.c,$(wildcard tool/*.c))
+TOOL_BASE = base/bootargs base/fmt
+TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o)
+CONFIG_OBJ = $(patsubst %.c,build/host/%.o,$(wildcard tool/config/*.c)) \
+             $(TOOL_BASE:%=build/host/%.o)
+# A test has a main of its own.
+TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o))
+
+# The command is lean to build: it is waited for, and does little itself.
+$(TOOL_SRC:%.c=build/host/%.o) $(TOOL_SRC:%.c=build/san/%.o): \
+  BASE_CFLAGS += -D_GNU_SOURCE
+$(TOOL_SRC:%.c=build/host/%.o): CFLAGS = -O1
+
+build/fata: $(TOOL_OBJ) build/libfata-config.a
+	$(CC) -o $@ $(TOOL_OBJ) -ljansson
+
+build/libfata-config.a: $(CONFIG_OBJ)
+	@rm -f $@; ar rcs $@ $^
+
+TOOL_TESTS = $(patsubst %.c,build/san/%,$(wildcard tool/*_test.c))
+$(TOOL_TESTS): $(TOOL_SAN)
+$(TOOL_TESTS): LDLIBS = -ljansson

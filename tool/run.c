@@ -1,0 +1,451 @@
+/*
+ * fata run: builds if needed, then starts the unikernel, and before it a
+ * helper for each network device that goes through user-mode NAT.
+ *
+ *     fata run --+-- fata-nat ==socketpair== tender or image
+ *                (publishes ports)           (the unikernel)
+ *
+ * All are ended by their process id, also when we are told to end; the exit
+ * status is the unikernel's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "tool/commands.h"
+#include "tool/files.h"
+#include "tool/generate.h"
+#include "tool/process.h"
+
+enum {
+    HELPERS = 64,
+    SOCKET_BUFFER = 1 << 20, /* bytes; as much of it as the system allows */
+    NAT_SECONDS = 2,         /* for a helper to end by itself */
+};
+
+/* What `fata run` was asked for. */
+struct run {
+    struct request request;
+    struct names nets, blocks, published, arguments;
+    const char *memory;
+};
+
+/* The processes and descriptors of a run. */
+struct running {
+    const struct run *run;
+    const struct project *project;
+    struct names command; /* that starts the unikernel */
+    pid_t helpers[HELPERS];
+    size_t helper_count;
+    int ends[HELPERS]; /* descriptors the unikernel inherits */
+    size_t end_count;
+    bool published; /* the ports are given to the first helper */
+};
+
+/* --- Processes --- */
+
+/* Descriptors go to one child each, so they are opened to be closed. */
+static void inherit(int fd)
+{
+    if (fcntl(fd, F_SETFD, 0) != 0)
+        die("descriptor %d: %s", fd, strerror(errno));
+}
+
+/*
+ * Start a program that gets `fds`, and that ends when we do, however that
+ * comes about.
+ */
+static pid_t start(const struct names *command, const int *fds, size_t count)
+{
+    pid_t parent = getpid();
+    (void)fflush(stdout);
+    pid_t pid = fork();
+    if (pid < 0)
+        die("%s cannot be started: %s", command->at[0], strerror(errno));
+    if (pid > 0)
+        return pid;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(1);
+    for (size_t i = 0; i < count; i++)
+        inherit(fds[i]);
+    char **words = keep((command->count + 1) * sizeof *words);
+    for (size_t i = 0; i < command->count; i++)
+        words[i] = keep_string(command->at[i]);
+    (void)execvp(words[0], words);
+    (void)fprintf(stderr, "fata: error: %s cannot be started: %s\n", words[0],
+                  strerror(errno));
+    _exit(1);
+}
+
+/* End the helpers: by themselves, since their sockets closed, or else. */
+static void end_helpers(struct running *r)
+{
+    for (size_t i = 0; i < r->helper_count; i++) {
+        struct timespec pause = {.tv_nsec = 5000000};
+        unsigned tries = NAT_SECONDS * 200;
+        while (waitpid(r->helpers[i], NULL, WNOHANG) == 0) {
+            if (tries-- == 0) {
+                (void)kill(r->helpers[i], SIGKILL);
+                (void)waitpid(r->helpers[i], NULL, 0);
+                break;
+            }
+            (void)nanosleep(&pause, NULL);
+        }
+    }
+    r->helper_count = 0;
+}
+
+static void close_ends(struct running *r)
+{
+    for (size_t i = 0; i < r->end_count; i++)
+        (void)close(r->ends[i]);
+    r->end_count = 0;
+}
+
+/* --- Networks --- */
+
+/* Start a helper; the descriptor that the unikernel uses it through. */
+static int start_nat(struct running *r)
+{
+    int pair[2], ready[2];
+    int buffer = SOCKET_BUFFER;
+    if (r->helper_count == HELPERS)
+        die("more than %d network devices go through NAT", HELPERS);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
+        pipe2(ready, O_CLOEXEC) != 0)
+        die("no socket for the network: %s", strerror(errno));
+    for (int i = 0; i < 2; i++)
+        (void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &buffer,
+                         sizeof buffer);
+
+    struct names command = {0};
+    names_add(&command, joined(fata_root(), "build/fata-nat"));
+    if (!file_exists(command.at[0]))
+        die("%s is not there: run make in %s", command.at[0], fata_root());
+    names_add(&command, "--fd");
+    names_add(&command, format("%d", pair[1]));
+    names_add(&command, "--ready-fd");
+    names_add(&command, format("%d", ready[1]));
+    if (!r->published)
+        for (size_t i = 0; i < r->run->published.count; i++) {
+            names_add(&command, "--publish");
+            names_add(&command, r->run->published.at[i]);
+        }
+    r->published = true;
+    r->helpers[r->helper_count++] =
+        start(&command, (const int[]){pair[1], ready[1]}, 2);
+    (void)close(pair[1]);
+    (void)close(ready[1]);
+
+    /* One byte says that all is set up; without it the helper has said why. */
+    char byte;
+    ssize_t got = read(ready[0], &byte, 1);
+    (void)close(ready[0]);
+    if (got != 1) {
+        (void)close(pair[0]);
+        end_helpers(r);
+        exit(1);
+    }
+    return pair[0];
+}
+
+/* Complain here, with the remedy, about a tap that cannot be opened. */
+static void check_tap(const char *name)
+{
+    const char *remedy =
+        format("make it with `sudo ip tuntap add %s mode tap user $USER && "
+               "sudo ip link set %s up'",
+               name, name);
+    if (name[0] == 0 || strlen(name) >= IFNAMSIZ || strchr(name, '/') != NULL)
+        die_usage("--net tap:%s: an interface has a name of 1 to %d characters",
+                  name, IFNAMSIZ - 1);
+    if (!file_exists(format("/sys/class/net/%s", name)))
+        die("there is no network interface %s: %s", name, remedy);
+    if (!file_exists(format("/sys/class/net/%s/tun_flags", name)))
+        die("the network interface %s is not a tap: %s", name,
+            "give the name of one, or make one with `sudo ip tuntap add NAME "
+            "mode tap user $USER'");
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        die("/dev/net/tun cannot be opened: %s: run as a user who may, or use "
+            "--net nat",
+            strerror(errno));
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    memcpy(request.ifr_name, name, strlen(name));
+    int result = ioctl(fd, TUNSETIFF, &request);
+    int error = errno;
+    (void)close(fd);
+    if (result != 0 && error == EBUSY)
+        die("the tap %s is in use by another program: end it, or use another "
+            "tap",
+            name);
+    if (result != 0 && error == EPERM)
+        die("no permission for the tap %s: it belongs to another user; remove "
+            "it with `sudo ip tuntap del %s mode tap' and %s",
+            name, name, remedy);
+}
+
+/* What --net says for a device: the part behind "DEVICE=", or all of it. */
+static const char *net_for(const struct run *run, const char *device,
+                           bool is_standard)
+{
+    const char *how = "nat";
+    for (size_t i = 0; i < run->nets.count; i++) {
+        const char *word = run->nets.at[i];
+        const char *equals = strchr(word, '=');
+        size_t len = strlen(device);
+        if (equals == NULL && is_standard)
+            how = word;
+        else if (equals == word + len && strncmp(word, device, len) == 0)
+            how = equals + 1;
+    }
+    return how;
+}
+
+static void add_net(struct running *r, const char *device, bool is_standard)
+{
+    const char *how = net_for(r->run, device, is_standard);
+    if (strcmp(how, "nat") == 0) {
+        int fd = start_nat(r);
+        r->ends[r->end_count++] = fd;
+        names_add(&r->command, format("--net:%s=@%d", device, fd));
+    } else if (starts_with(how, "tap:")) {
+        check_tap(how + 4);
+        names_add(&r->command, format("--net:%s=%s", device, how + 4));
+    } else if (how[0] == '@') {
+        names_add(&r->command, format("--net:%s=%s", device, how));
+    } else {
+        const struct names ways = words_of("nat tap:NAME @FD");
+        die_usage("--net %s: a network is one of %s%s", how, listed(&ways),
+                  file_exists(format("/sys/class/net/%s", how))
+                      ? format("; for the interface write tap:%s", how)
+                      : "");
+    }
+}
+
+/* --- The command line of the unikernel --- */
+
+/*
+ * One boot argument as base/bootargs.h reads it back, for tenders, which join
+ * the words with blanks.
+ */
+static const char *quoted(const char *word)
+{
+    struct text t = {0};
+    if (word[0] == 0)
+        return "''";
+    for (; *word != 0; word++) {
+        if (strchr(" \t\n\r\"'\\", *word) != NULL)
+            put(&t, "\\");
+        put(&t, "%c", *word);
+    }
+    return t.at;
+}
+
+/* The devices in graph.json's manifest of this type. */
+static struct names devices_of(const struct project *project, const char *type)
+{
+    struct names names = {0};
+    const char *path = format("%s/graph.json", project->folder);
+    json_t *json = json_load_file(path, 0, NULL);
+    const json_t *manifest = json_object_get(json, "manifest");
+    if (!json_is_array(manifest))
+        die("%s cannot be read: delete it, then run fata configure", path);
+    for (size_t i = 0; i < json_array_size(manifest); i++) {
+        const json_t *device = json_array_get(manifest, i);
+        const char *name = json_string_value(json_object_get(device, "name"));
+        const char *is = json_string_value(json_object_get(device, "type"));
+        if (name != NULL && is != NULL && strcmp(is, type) == 0)
+            names_add(&names, keep_string(name));
+    }
+    json_decref(json);
+    return names;
+}
+
+/* Every "DEVICE=..." has to name a device that there is. */
+static void check_devices(const struct names *given, const struct names *known,
+                          const char *option, bool may_be_bare)
+{
+    for (size_t i = 0; i < given->count; i++) {
+        const char *equals = strchr(given->at[i], '=');
+        if (equals == NULL && may_be_bare && known->count > 0)
+            continue;
+        if (equals == NULL && known->count > 0)
+            die_usage("%s %s: give DEVICE=FILE; the devices are: %s", option,
+                      given->at[i], listed(known));
+        const char *name =
+            equals == NULL
+                ? given->at[i]
+                : keep_bytes(given->at[i], (size_t)(equals - given->at[i]));
+        if (!names_have(known, name))
+            die_usage("%s %s: this unikernel has no such device%s; it has: %s",
+                      option, given->at[i], suggestion(name, known),
+                      listed(known));
+    }
+}
+
+static void add_devices(struct running *r)
+{
+    const struct run *run = r->run;
+    struct names nets = devices_of(r->project, "NET");
+    struct names blocks = devices_of(r->project, "BLOCK");
+    check_devices(&run->nets, &nets, "--net", true);
+    check_devices(&run->blocks, &blocks, "--block", false);
+    for (size_t i = 0; i < blocks.count; i++) {
+        const char *file = NULL;
+        size_t len = strlen(blocks.at[i]);
+        for (size_t j = 0; j < run->blocks.count; j++)
+            if (strncmp(run->blocks.at[j], blocks.at[i], len) == 0 &&
+                run->blocks.at[j][len] == '=')
+                file = run->blocks.at[j] + len + 1;
+        if (file == NULL)
+            die_usage("the unikernel has a block device \"%s\": attach a file "
+                      "with --block %s=FILE",
+                      blocks.at[i], blocks.at[i]);
+        if (!file_exists(file))
+            die("--block %s=%s: %s; make one with `truncate -s 64M %s'",
+                blocks.at[i], file, strerror(errno), file);
+        names_add(&r->command, format("--block:%s=%s", blocks.at[i], file));
+    }
+    /* The one that --net without a device's name means. */
+    const char *standard = nets.count > 0 ? nets.at[0] : "";
+    if (names_have(&nets, "service"))
+        standard = "service";
+    for (size_t i = 0; i < nets.count; i++)
+        add_net(r, nets.at[i], strcmp(nets.at[i], standard) == 0);
+    if (run->published.count > 0 && !r->published)
+        die_usage("--publish %s: no network device goes through nat",
+                  run->published.at[0]);
+}
+
+static void make_command(struct running *r)
+{
+    const struct target *target = r->project->target;
+    const struct run *run = r->run;
+    const char *image = joined(".", r->project->image);
+    if (target->runner != NULL) {
+        const char *runner = joined(fata_root(), target->runner);
+        if (!file_exists(runner))
+            die("%s is not there: run make in %s", runner, fata_root());
+        names_add(&r->command, runner);
+    } else {
+        names_add(&r->command, format("./%s", image));
+    }
+    if (run->memory != NULL)
+        names_add(&r->command,
+                  format("--mem%s%s", target->shared ? " " : "=", run->memory));
+    if (target->shared) {
+        /* The simulator has networks of its own, between unikernels. */
+        if (run->nets.count + run->published.count + run->blocks.count > 0)
+            die_usage("the target %s has devices of its own: --net, --publish "
+                      "and --block are for the others",
+                      target->name);
+        names_add(&r->command, image);
+    } else {
+        add_devices(r);
+        names_add(&r->command, "--");
+        if (target->runner != NULL)
+            names_add(&r->command, image);
+    }
+    for (size_t i = 0; i < run->arguments.count; i++)
+        names_add(&r->command, target->runner != NULL && !target->shared
+                                   ? quoted(run->arguments.at[i])
+                                   : run->arguments.at[i]);
+}
+
+/* --- Running --- */
+
+/* Wait for the unikernel, and pass on what others tell us to do. */
+static int wait_for(pid_t pid, const sigset_t *signals)
+{
+    for (;;) {
+        int status;
+        siginfo_t info;
+        if (waitpid(pid, &status, WNOHANG) == pid) {
+            if (WIFSIGNALED(status))
+                return 128 + WTERMSIG(status);
+            return WEXITSTATUS(status);
+        }
+        int signal = sigwaitinfo(signals, &info);
+        /* What the terminal sends, the unikernel has been sent as well. */
+        if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL)
+            (void)kill(pid, signal);
+    }
+}
+
+static void check_published(const struct names *published)
+{
+    for (size_t i = 0; i < published->count; i++) {
+        unsigned host, guest;
+        int end = 0;
+        const char *word = published->at[i];
+        int got = sscanf(word, "%5u:%5u%n", &host, &guest, &end); // NOLINT
+        const char *rest = word + end;
+        if (got != 2 || host < 1 || host > 65535 || guest < 1 ||
+            guest > 65535 ||
+            (rest[0] != 0 && strcmp(rest, "/udp") != 0 &&
+             strcmp(rest, "/tcp") != 0))
+            die_usage("--publish %s: give HOST:GUEST, two ports from 1 to "
+                      "65535, as in 8080:80, or 5353:53/udp",
+                      word);
+    }
+}
+
+int command_run(const struct command *command, const char *const *words)
+{
+    struct run run = {.request.quiet = true};
+    const struct option_spec options[] = {
+        {.name = "--target", .letter = 't', .value = &run.request.target},
+        {.name = "--verbose", .letter = 'v', .flag = &run.request.verbose},
+        {.name = "--net", .values = &run.nets},
+        {.name = "--publish", .values = &run.published},
+        {.name = "--block", .values = &run.blocks},
+        {.name = "--mem", .value = &run.memory},
+    };
+    read_options(command, words, options, COUNT_OF(options), &run.arguments,
+                 NULL);
+    check_published(&run.published);
+    if (run.memory != NULL &&
+        (run.memory[0] == 0 ||
+         strspn(run.memory, "0123456789") != strlen(run.memory)))
+        die_usage("--mem %s: give a number of MiB, as in --mem 64", run.memory);
+
+    struct running r = {.run = &run};
+    r.project = build_project(&run.request);
+    sigset_t signals;
+    (void)sigemptyset(&signals);
+    for (size_t i = 0; i < 4; i++)
+        (void)sigaddset(&signals,
+                        (const int[]){SIGINT, SIGTERM, SIGHUP, SIGCHLD}[i]);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+
+    make_command(&r);
+    if (run.request.verbose) {
+        for (size_t i = 0; i < r.command.count; i++)
+            (void)fprintf(stderr, "%s%s", i > 0 ? " " : "",
+                          shell_word(r.command.at[i]));
+        (void)fprintf(stderr, "\n");
+    }
+    pid_t pid = start(&r.command, r.ends, r.end_count);
+    close_ends(&r);
+    int status = wait_for(pid, &signals);
+    end_helpers(&r);
+    return status;
+}
