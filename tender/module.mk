@@ -30,3 +30,9 @@ build/tender/spt/filter_table: build/host/tender/spt/filter_table.o \
                                build/host/tender/spt/filter_make.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lseccomp
+
+# libslirp's pkg-config file asks for that of glib, which we have no use for.
+SLIRP_CFLAGS = -isystem /usr/include/slirp
+build/host/tender/nat/%.o: BASE_CFLAGS += $(SLIRP_CFLAGS)
+build/fata-nat: build/host/tender/nat/nat.o
+	$(CC) -o $@ $^ -lslirp
