@@ -55,17 +55,7 @@ def a_config_that_does_not_compile_fails_at_the_users_line():
 def a_handle_of_the_wrong_type_is_a_compile_error_at_the_users_line():
     path = example("www")
     config = os.path.join(path, "config.c")
-    line = edit(config, "cfg_stack_generic(", "cfg_stack_generic(site); (")
-    with open(config, encoding="utf-8") as f:
-        text = f.read()
-    # A kv where a netif belongs; the kv must be declared before its use.
-    kv = re.search(r"\n *cfg_kv +site[^;]*;", text).group(0)
-    text = text.replace(kv, "", 1)
-    begin = text.rindex("\n", 0, text.index("cfg_stack_generic(site)"))
-    text = text[:begin] + kv + text[begin:]
-    with open(config, "w", encoding="utf-8") as f:
-        f.write(text)
-    line = text[:text.index("cfg_stack_generic(site)")].count("\n") + 1
+    line = edit(config, "cfg_netif_default()", 'cfg_kv_crunch("site")')
     fails("configure", cwd=path, says=[rf"config\.c:{line}:\d+: error"])
     nothing_built(path)
 
