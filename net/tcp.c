@@ -401,8 +401,11 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
             c->ack_now = true;
             tcp_conn_work(c);
         }
-        if (now >= c->nagle_at)
+        if (now >= c->nagle_at) {
+            c->nagle_at = TIME_NEVER;
+            c->impatient = true;
             tcp_conn_work(c);
+        }
         if (now >= c->retransmit_at)
             retransmission_timeout(c, now);
     }

@@ -58,13 +58,14 @@ enum {
 };
 
 /* Times in nanoseconds. */
-#define TCP_RTO_INITIAL  SECONDS(1)        /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN      MILLISECONDS(200) /* below its 1 s, as all hosts do */
-#define TCP_RTO_MAX      SECONDS(60)       /* RFC 6298 section 2.5 */
-#define TCP_DELAYED_ACK  MILLISECONDS(40)  /* RFC 9293: below 500 ms */
-#define TCP_TIME_WAIT    SECONDS(60)       /* 2 MSL */
-#define TCP_FIN_WAIT_MAX SECONDS(60) /* for the FIN of a flow already closed   \
-                                      */
+#define TCP_RTO_INITIAL SECONDS(1)        /* RFC 6298 section 2.1 */
+#define TCP_RTO_MIN     MILLISECONDS(200) /* below its 1 s, as all hosts do */
+#define TCP_RTO_MAX     SECONDS(60)       /* RFC 6298 section 2.5 */
+#define TCP_DELAYED_ACK MILLISECONDS(40)  /* RFC 9293: below 500 ms */
+#define TCP_TIME_WAIT   SECONDS(60)       /* 2 MSL */
+#define TCP_FIN_WAIT_MAX                                                       \
+    SECONDS(60) /* for the FIN of a flow already closed                        \
+                 */
 #define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
 
 /* What identifies a connection, ready to be hashed. */
@@ -116,7 +117,7 @@ struct tcp_conn {
     bool ack_now;    /* an ACK is due at the end of this round */
     bool probing;    /* the retransmission timer is the persist timer */
     bool no_delay;   /* Nagle's algorithm is off */
-    bool push;       /* a segment with PSH or less than full came */
+    bool impatient;  /* it has waited long enough for an ACK or a window */
     bool scaling;    /* both sides sent a window scale */
     bool timestamps; /* both sides sent timestamps */
     uint8_t snd_scale, rcv_scale;

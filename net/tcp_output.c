@@ -274,7 +274,7 @@ static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
     uint64_t now = c->tcp->env->loop->now;
     uint64_t patience = SILLY_WINDOW_OVERRIDE;
 
-    if (c->nagle_at <= now)
+    if (c->impatient)
         return true;
     if (last && (offset == 0 || c->no_delay))
         return true;
@@ -352,6 +352,7 @@ static void send_data(struct tcp_conn *c)
             return;
         c->snd_nxt += space;
         c->nagle_at = TIME_NEVER;
+        c->impatient = false;
         sent(c, start, c->snd_nxt);
     }
 }

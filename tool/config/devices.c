@@ -16,7 +16,7 @@ static const struct cfg_device pbufs = {
 };
 
 static const struct cfg_device random_bytes = {
-    .name = "random bytes",
+    .name = "random",
     .header = "<platform/devices.h>",
     .connect = "random_connect",
 };
