@@ -66,7 +66,7 @@ enum err exchange_body(struct fata_http_exchange *x, struct bytes *data)
         size_t before = input.len;
         enum http_chunked_result result =
             http_chunked_next(&x->chunked, &input);
-        if (result == HTTP_CHUNKED_DATA &&
+        if (x->chunked.state == CHUNKED_DATA &&
             x->chunked.left > x->body_most - x->body_read) {
             x->refusal = 413;
             continue;
