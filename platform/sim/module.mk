@@ -1,3 +1,8 @@
 # The simulator's command. Images find platform.h's functions in it.
 build/fata-sim: build/host/platform/sim/runner.o build/host/libfata.a
 	$(CC) -rdynamic -o $@ $^ $(LIBS) -ldl
+
+# Tests that have hosts on simulated links.
+SIM_TESTS = $(patsubst %.c,%,$(wildcard test/sim/*_test.c))
+$(SIM_TESTS:%=build/san/%): build/san/test/sim/hosts.o
+$(SIM_TESTS:%=build/host/%): build/host/test/sim/hosts.o
