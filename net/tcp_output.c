@@ -336,7 +336,9 @@ static void send_data(struct tcp_conn *c)
         uint32_t room = window > offset ? window - offset : 0;
         uint32_t len = smaller(smaller(waiting, room), c->mss);
         bool last = len == waiting;
-        bool fin = last && c->fin_wanted;
+        /* Once, and never again when it is acknowledged. */
+        bool fin =
+            last && c->fin_wanted && seq_lt(c->snd_nxt + len, c->fin_end);
 
         if (len == 0 && !fin) {
             if (waiting > 0 && c->snd_wnd == 0 && offset == 0)
