@@ -679,6 +679,9 @@ static const char *path_in(const struct build *b, const char *word,
         if (!starts_with(word, options[i]) || path[0] == 0 || path[0] == '/' ||
             path[0] == '-' || !file_exists(joined(b->root, path)))
             continue;
+        /* A word alone may be an option's value ("-iwithprefix include"). */
+        if (len == 0 && strchr(path, '/') == NULL)
+            continue;
         *prefix = len;
         return joined(b->root, path);
     }
