@@ -326,20 +326,64 @@ static bool keep_head(struct connection *c, size_t head_len)
     return true;
 }
 
-/* A request whose head is in a buffer, with a body or for a fiber. */
-static bool begin_long(struct connection *c, struct bytes path,
-                       const struct fata_http_route *route)
+/* What a request is for. */
+struct aim {
+    struct bytes path;
+    const struct fata_http_route *route; /* NULL: a file */
+    uint32_t methods;
+    /* 0: to be answered by the route or with a file; 400, 404; 204 or 405
+     * with the methods there are. */
+    unsigned status;
+};
+
+/* Find out; `room` is for the path if it has to be decoded. */
+static struct aim aim_of(const struct fata_http_server *server,
+                         const struct http_head *head, uint8_t *room)
+{
+    struct aim aim = {.methods = methods_of(NULL)};
+
+    if (head->path.at[0] == '*') {
+        aim.status = 204;
+        return aim;
+    }
+    switch (http_path(head->path, room, &aim.path)) {
+    case HTTP_PATH_FINE:
+        break;
+    case HTTP_PATH_MALFORMED:
+        aim.status = 400;
+        return aim;
+    case HTTP_PATH_NOWHERE:
+        aim.status = 404;
+        return aim;
+    }
+    aim.route = find_route(server, aim.path);
+    aim.methods = methods_of(aim.route);
+    if (aim.route == NULL && server->options.site == NULL)
+        aim.status = 404;
+    else if (head->method == FATA_HTTP_OPTIONS)
+        aim.status = 204;
+    else if ((aim.methods & head->method) == 0)
+        aim.status = 405;
+    return aim;
+}
+
+/*
+ * A request whose head is in a buffer and that has a body or is for a fiber.
+ * The body of one that is not for a handler is read too, and dropped.
+ */
+static bool begin_long(struct connection *c, const struct aim *aim)
 {
     struct fata_http_server *server = c->server;
     struct fata_http_exchange *x = c->exchange;
     const struct http_head *head = &x->parser.head;
+    const struct fata_http_route *route = aim->status == 0 ? aim->route : NULL;
     uint64_t most = server->options.body_bytes;
 
     if (route != NULL && !route->fiber && most > HTTP_BODY_MOST)
         most = HTTP_BODY_MOST;
     if (head->length > most)
         return refuse(c, 413);
-    request_of(x, head, path, route);
+    request_of(x, head, aim->path, route);
     exchange_body_begin(x, head, most);
     if (route == NULL || !route->fiber) {
         begin_stage(c, EXCHANGE_BODY);
@@ -354,57 +398,58 @@ static bool begin_long(struct connection *c, struct bytes path,
     return false;
 }
 
+/* Answer a request that is complete, or whose body is not going to be read. */
+static bool conclude(struct connection *c, const struct http_head *head,
+                     bool lent, const struct aim *aim, bool close)
+{
+    if (aim->status == 400)
+        return refuse(c, 400);
+    if (aim->status == 404)
+        return answered_head(
+            c, head, lent,
+            answer_status(c, head, 404, close, (struct bytes){0}), close);
+    if (aim->status != 0)
+        return answered_head(
+            c, head, lent, answer_methods(c, head, aim->methods, close), close);
+    if (aim->route == NULL)
+        return answered_head(c, head, lent,
+                             site_answer(c, head, aim->path, close), close);
+
+    struct fata_http_exchange *x = exchange_take(c);
+    if (lent) {
+        x->parser.head = *head;
+        request_of(x, head, aim->path, aim->route);
+    }
+    return handle(c, head, lent);
+}
+
 /*
  * A whole head has arrived: in the connection's buffer if it has an exchange,
  * otherwise at the front of the flow.
  */
 static bool dispatch(struct connection *c, const struct http_head *head)
 {
-    struct fata_http_server *server = c->server;
-    uint8_t room[HTTP_LINE_MOST + 16];
+    uint8_t room[HTTP_LINE_MOST];
     bool lent = c->exchange == NULL;
     bool has_body = head->length > 0 || (head->seen & HTTP_SEEN_CHUNKED) != 0;
-    /* A body that is not going to be read ends the connection. */
-    bool close = !head->keep_alive || has_body;
-    struct bytes path = {0};
+    bool expects = (head->seen & HTTP_SEEN_CONTINUE) != 0;
+    struct aim aim =
+        aim_of(c->server, head, lent ? room : c->exchange->buffer->path);
 
-    if (head->path.at[0] == '*')
-        return answered_head(c, head, lent,
-                             answer_methods(c, head, methods_of(NULL), close),
-                             close);
-
-    enum http_path_result result =
-        http_path(head->path, lent ? room : c->exchange->buffer->path, &path);
-    if (result == HTTP_PATH_MALFORMED)
-        return refuse(c, 400);
-    const struct fata_http_route *route = find_route(server, path);
-    if (result == HTTP_PATH_NOWHERE ||
-        (route == NULL && server->options.site == NULL))
-        return answered_head(
-            c, head, lent,
-            answer_status(c, head, 404, close, (struct bytes){0}), close);
-    if ((methods_of(route) & head->method) == 0 ||
-        head->method == FATA_HTTP_OPTIONS)
-        return answered_head(c, head, lent,
-                             answer_methods(c, head, methods_of(route), close),
-                             close);
-
-    if (has_body || (route != NULL && route->fiber)) {
+    if (aim.status != 400 && !(expects && aim.status != 0)) {
+        bool fiber = aim.status == 0 && aim.route != NULL && aim.route->fiber;
+        if ((has_body || fiber) && lent) {
+            if (!keep_head(c, head->head_len))
+                return refuse(c, 503);
+            return dispatch(c, &c->exchange->parser.head);
+        }
+        if (has_body || fiber)
+            return begin_long(c, &aim);
         if (!lent)
-            return begin_long(c, path, route);
-        if (!keep_head(c, head->head_len))
-            return refuse(c, 503);
-        return dispatch(c, &c->exchange->parser.head);
+            request_of(c->exchange, head, aim.path, aim.route);
+        has_body = false;
     }
-    if (route == NULL)
-        return answered_head(c, head, lent, site_answer(c, head, path, close),
-                             close);
-
-    struct fata_http_exchange *x = exchange_take(c);
-    if (lent)
-        x->parser.head = *head;
-    request_of(x, head, path, route);
-    return handle(c, head, lent);
+    return conclude(c, head, lent, &aim, !head->keep_alive || has_body);
 }
 
 static bool step_idle(struct connection *c)
@@ -493,12 +538,10 @@ static bool step_body(struct connection *c)
         return dropped(c, false);
     }
 
-    if (x->route == NULL)
-        return answered_head(c, head, false,
-                             site_answer(c, head, x->request.path, x->close),
-                             x->close);
+    /* Where the path was decoded to is where it will be decoded to again. */
+    struct aim aim = aim_of(c->server, head, x->buffer->path);
     x->request.body = bytes_of(x->buffer->body, (size_t)x->body_read);
-    return handle(c, head, false);
+    return conclude(c, head, false, &aim, x->close);
 }
 
 static bool step_busy(struct connection *c)

@@ -471,6 +471,19 @@ static void a_body_sent_for_a_file_is_read_and_dropped(void)
     stop();
 }
 
+static void the_body_of_what_is_not_allowed_is_read_first(void)
+{
+    start();
+    const char *text = ask(POST("/") CHUNKED END "5\r\nhello\r\n0\r\n\r\n" POST(
+        "/none") "Content-Length: 3\r\n" END "abc" GET("/docs/") END);
+    CHECK(begins(text, "HTTP/1.1 405"));
+    CHECK(ends(text, "<h1>docs</h1>"));
+    CHECK_EQ(fata_http_counters(s.server)->answers[4], 2);
+    stop();
+    CHECK(refused(POST("/") CHUNKED END "xyz\r\n", "400"));
+    CHECK(refused(POST("/") "Content-Length: 1048577\r\n" END, "413"));
+}
+
 static void a_body_too_large_is_413(void)
 {
     CHECK(refused(POST("/echo") "Content-Length: 8193\r\n" END, "413"));
@@ -1086,6 +1099,7 @@ int main(void)
     RUN(a_chunked_body_reaches_its_handler);
     RUN(invalid_chunks_are_400);
     RUN(a_body_sent_for_a_file_is_read_and_dropped);
+    RUN(the_body_of_what_is_not_allowed_is_read_first);
     RUN(a_body_too_large_is_413);
     RUN(a_client_that_expects_it_is_told_to_continue);
     RUN(an_expectation_is_answered_without_the_body_if_that_is_wrong);
