@@ -6,5 +6,5 @@
 int @IDENT@_main(struct fata_env *env, struct fata_stack *stack,
               struct fata_kv *site, int64_t port)
 {
-    return fata_http_serve_site(env, stack, (uint16_t)port, site);
+    return fata_http_serve_site(env, stack, (uint16_t)port, site, NULL);
 }
