@@ -36,3 +36,11 @@ SLIRP_CFLAGS = -isystem /usr/include/slirp
 build/host/tender/nat/%.o: BASE_CFLAGS += $(SLIRP_CFLAGS)
 build/fata-nat: build/host/tender/nat/nat.o
 	$(CC) -o $@ $^ -lslirp
+
+# What the tests of the tender need besides libfata.
+SPT_PURE = elf manifest guest
+$(foreach kind,san fuzz,$(eval SPT_$(kind) = \
+  $(SPT_PURE:%=build/$(kind)/tender/spt/%.o)))
+build/san/tender/spt/elf_test: $(SPT_san)
+build/san/tender/spt/manifest_test: $(SPT_san)
+build/fuzz/tender/spt/elf_fuzz: $(SPT_fuzz)
