@@ -394,7 +394,13 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
 {
     struct tcp_conn *c = CONTAINER_OF(timer, struct tcp_conn, timer);
 
+    /* While data is sent again and again, their number is the bound. */
+    if (now >= c->end_at && c->snd_una != c->snd_max && !c->probing)
+        c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
     if (now >= c->end_at) {
+        /* The peer is not to wait for what will not come. */
+        if (c->state != TCP_FIN_WAIT_2)
+            tcp_send_abort(c);
         tcp_conn_end(c, ERR_TIMEOUT);
     } else {
         if (now >= c->ack_at) {

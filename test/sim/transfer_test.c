@@ -324,18 +324,21 @@ static void transfer_start(struct transfer *transfer)
     struct prng prng = prng_of(transfer->seed, 1);
     struct sim_link_options link = {.faults = choose_faults(&prng)};
 
+    bool few = false;
     link.mtu = mtus[prng_below(&prng, COUNT_OF(mtus))];
     transfer->link = sim_link_new(transfer->sim, &link);
     for (int i = 0; i < 2; i++) {
         static const uint32_t pbufs[] = {64, 300, 4096, 4096};
         struct sim_node_options node = {
             .name = i == 0 ? "client" : "server",
+            .memory = 32 << 20,
             .pbufs = pbufs[prng_below(&prng, COUNT_OF(pbufs))],
             /* Within 50 days the millisecond clock wraps. */
             .epoch = SECONDS(prng_below(&prng, 50 * 86400)),
             .log = getenv("SIM_LOG"),
         };
         struct sim_netif_options netif = {0};
+        few |= node.pbufs < 4096;
         if (one_in(&prng, 4))
             netif.refuse_ppm = SIM_PERCENT(2);
         if (one_in(&prng, 4))
@@ -364,8 +367,14 @@ static void transfer_start(struct transfer *transfer)
     }
     client->to_read = server->to_write;
     server->to_read = client->to_write;
-    /* Two that both write before they read would wait for one another. */
+    /*
+     * Two that both write before they read would wait for one another. One
+     * that does so can come to hold all its few packet buffers in what it has
+     * not read, and wait for itself.
+     */
     uint32_t style = prng_below(&prng, 3);
+    if (client->to_write > 0 && server->to_write > 0 && few)
+        style = 0;
     client->fibers = style == 1;
     server->fibers = style == 2;
 
