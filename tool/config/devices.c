@@ -19,6 +19,8 @@ static const struct cfg_device random_bytes = {
     .name = "random",
     .header = "<platform/devices.h>",
     .connect = "random_connect",
+    .sources = {"<random/*.c>"},
+    .packages = {{"libsodium", ">= 1.0.18", "libsodium-dev"}},
 };
 
 static const struct cfg_device clocks = {
