@@ -1,0 +1,453 @@
+#!/usr/bin/env python3
+"""fata-spt as a guest sees it: the boot info, the cage, the command line.
+
+The guest is probe/probe.c, built here in a temporary folder; it does what its
+command line says.
+"""
+import atexit
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "test"))
+from check import run, skip, test  # noqa: E402
+
+TENDER = os.path.join(ROOT, "build/fata-spt")
+FOLDER = tempfile.mkdtemp(prefix="fata-spt-")
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+NET, BLOCK = 2, 1
+KILLED, FAULT = -signal.SIGSYS, -signal.SIGSEGV
+
+CALL = {"read": 0, "write": 1, "pread64": 17, "pwrite64": 18, "getpid": 39,
+        "open": 2, "mprotect": 10, "sigreturn": 15, "fdatasync": 75,
+        "arch_prctl": 158, "clock_gettime": 228, "exit_group": 231,
+        "epoll_pwait": 281, "timerfd_settime": 286}
+
+_images = {}
+
+
+def image(*devices, target=2, version=2, note=True):
+    """The path of a probe that declares these (name, type) devices."""
+    key = (devices, target, version, note)
+    if key not in _images:
+        path = os.path.join(FOLDER, f"probe{len(_images)}")
+        manifest = ", ".join(f'{{"{name}", {kind}, {{0}}}}'
+                             for name, kind in devices)
+        subprocess.run(
+            ["gcc", "-O1", "-ffreestanding", "-fno-stack-protector", "-fno-pic",
+             "-no-pie", "-nostdlib", "-static", "-fcf-protection=none",
+             f"-DMANIFEST={manifest}", f"-DTARGET={target}",
+             f"-DVERSION={version}", "-Wl,--build-id=none",
+             "-Wl,-z,max-page-size=0x1000", "-Wl,-z,norelro",
+             "-Wl,-T," + os.path.join(ROOT, "platform/spt/spt.lds"),
+             os.path.join(ROOT, "tender/spt/probe/probe.c"), "-o", path]
+            + (["-DWITH_NOTE"] if note else []), check=True)
+        _images[key] = path
+    return _images[key]
+
+
+def tender(*words, **options):
+    """Run the tender; returns (status, stdout, stderr)."""
+    options.setdefault("timeout", 30)
+    result = subprocess.run([TENDER, *words], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            **options)
+    return (result.returncode, result.stdout.decode(errors="replace"),
+            result.stderr.decode(errors="replace"))
+
+
+def guest(words, devices=(), options=(), **more):
+    return tender(*options, "--", image(*devices), *words.split(), **more)
+
+
+def calls(name, *arguments):
+    """The words for a system call."""
+    arguments += ("0",) * (4 - len(arguments))
+    return " ".join(["call", str(CALL[name]), *map(str, arguments)])
+
+
+def disk(size=4 * 512):
+    path = os.path.join(FOLDER, f"disk{size}")
+    with open(path, "wb") as f:
+        f.write(bytes(i // 512 + 1 for i in range(size)))
+    return path
+
+
+def expect(outcome, status, out=None, err=None):
+    shown = str(outcome)[:500]
+    assert outcome[0] == status, shown
+    if out is not None:
+        assert re.search(out, outcome[1]), shown
+    if err is not None:
+        assert re.search(err, outcome[2]), shown
+
+
+def setup():
+    if not os.path.exists(TENDER):
+        skip("build/fata-spt is not built")
+
+
+@test
+def the_console_and_the_command_line_work():
+    expect(tender(image(), "a", "b  c", "", "d"), 0, "^words:a b  c  d\n$", "^$")
+
+
+@test
+def the_guests_status_is_the_processes():
+    for status, seen in ((0, 0), (7, 7), (255, 255), (256 + 3, 3)):
+        expect(guest(f"exit {status}"), seen)
+
+
+@test
+def the_boot_info_is_as_specified():
+    for mib in (2, 16, 512, 5000):
+        status, out, _ = guest("show", options=[f"--mem={mib}"])
+        assert status == 0, out
+        value = {k: int(v, 16) for k, v in re.findall(r"(\w+) (0x\w+)", out)}
+        assert value["info"] == 0x11000
+        assert value["mem_size"] == mib << 20
+        assert value["stack"] == (mib << 20) - 8
+        assert value["kernel_end"] == value["image_end"]
+        assert value["manifest"] == 0x11028
+        assert value["cmdline"] == 0x11028 + 8 + 104
+        assert value["entries"] == 1
+
+
+@test
+def devices_are_in_the_manifest():
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with a, b:
+        status, out, err = guest(
+            "show", [("service", NET), ("disk", BLOCK)],
+            [f"--block-sector-size:disk=1024", f"--net:service=@{b.fileno()}",
+             "--net-mac:service=02:00:00:0a:0B:0c", f"--block:disk={disk()}"],
+            pass_fds=[b.fileno()])
+    assert status == 0, (out, err)
+    net, block = out.split("device ")[1:]
+    assert net.startswith("service 0x2\n"), net
+    # The MAC address and behind it the MTU.
+    assert f"0x{1500:x}".zfill(4)[2:] + "0c0b0a000002" in net, net
+    assert block.startswith("disk 0x1\n"), block
+    assert "capacity 0x800\nblock_size 0x400\n" in block, block
+    assert "attached 0x1" in net and "attached 0x1" in block
+
+
+@test
+def a_random_mac_address_is_local_and_not_a_group():
+    seen = set()
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with a, b:
+        for _ in range(3):
+            _, out, _ = guest("show", [("service", NET)],
+                              [f"--net:service=@{b.fileno()}"],
+                              pass_fds=[b.fileno()])
+            mac = int(re.search("mac_or_capacity (0x\\w+)", out)[1], 16)
+            assert mac & 3 == 2, hex(mac)
+            seen.add(mac)
+    assert len(seen) == 3, seen
+
+
+@test
+def memory_is_zeroed():
+    expect(guest("zero", options=["--mem=64"]), 0, "zero yes")
+
+
+@test
+def fatas_answers_are_given_where_they_are_asked_for():
+    status, out, _ = guest("answers")
+    words = [int(w, 16) for w in re.findall("answer (0x\\w+)", out)]
+    assert status == 0 and words[0] == 64 << 32 | 1, out
+    assert len(set(words[1:9])) == 8, "64 bytes of entropy"
+    assert guest("answers")[1] != out, "other ones in another run"
+    expect(tender(image(note=False), "answers"), 0, "^(answer 0x0\n){64}")
+
+
+@test
+def pages_of_the_image_are_writable_or_executable_and_never_both():
+    expect(guest("poke data 1 poke 0x20000 1 peek code peek constant"), 0)
+    expect(guest("poke code 1"), FAULT)
+    expect(guest("poke constant 1"), FAULT)
+    expect(guest("run data"), FAULT)
+    expect(guest("run constant"), FAULT)
+    expect(guest("run 0x20000"), FAULT)
+    expect(guest("poke 0x1000 1"), FAULT)
+
+
+@test
+def an_executable_heap_is_there_for_who_asks_for_it():
+    words = "poke 0x20000 0xc3 run 0x20000 exit 4"  # a `ret`
+    expect(guest(words), FAULT, err="^$")
+    expect(guest(words, options=["--x-exec-heap"]), 4, err="WARNING")
+
+
+@test
+def what_the_specification_allows_is_allowed():
+    expect(guest(calls("clock_gettime", 0, "buf") + " "
+                 + calls("clock_gettime", 1, "buf") + " "
+                 + calls("timerfd_settime", 4, 1, "buf") + " "
+                 + calls("epoll_pwait", 3, "buf", 1, 0) + " "
+                 + calls("arch_prctl", 0x1002, 0)), 0, "(result 0x0\n){5}")
+
+
+@test
+def a_system_call_that_is_not_on_the_list_ends_the_guest():
+    for name in ("getpid", "open", "mprotect", "sigreturn", "read", "pread64",
+                 "pwrite64", "fdatasync"):
+        expect(guest(calls(name)), KILLED, "^$", "^$")
+    expect(guest("call 0x40000027 0 0 0 0"), KILLED)  # of the x32 ABI
+    expect(guest("call 0x40000001 1 buf 0 0"), KILLED)
+
+
+@test
+def an_argument_that_is_not_on_the_list_ends_the_guest():
+    for words in (calls("write", 2, "buf", 1), calls("write", 0, "buf", 1),
+                  calls("write", 3, "buf", 1),
+                  calls("write", 0x100000001, "buf", 1),
+                  calls("clock_gettime", 2, "buf"),
+                  calls("clock_gettime", 0x100000001, "buf"),
+                  calls("epoll_pwait", 4, "buf", 1),
+                  calls("timerfd_settime", 3, 0, "buf"),
+                  calls("arch_prctl", 0x1001, "buf"),
+                  calls("arch_prctl", 0x1003, "buf")):
+        expect(guest(words), KILLED, "^$", "^$")
+
+
+@test
+def frames_come_and_go_on_a_descriptor():
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+             for _ in range(6)]
+    # Up to four devices have a filter made at build time.
+    for count in (1, 2, 4, 6):
+        devices = [(f"net{i}", NET) for i in range(count)]
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                 for _ in range(count)]
+        # In any order, so that the descriptors have to be moved about.
+        ends = [b for _, b in pairs][::-1]
+        process = subprocess.Popen(
+            [TENDER] + [f"--net:net{i}=@{b.fileno()}"
+                        for i, b in enumerate(ends)]
+            + [image(*devices), "echo", "exit", "5"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            pass_fds=[b.fileno() for b in ends])
+        for b in ends:
+            b.close()
+        for i, (a, _) in enumerate(pairs):
+            a.settimeout(20)
+            for size in (1, 60, 1514):
+                a.send(bytes([i + 1]) * size)
+                assert a.recv(4096) == bytes([i + 1]) * size
+        pairs[0][0].close()
+        out = process.communicate(timeout=20)[0].decode()
+        assert process.returncode == 5, (count, process.returncode, out)
+        assert out.endswith("frame 0x0\n"), out
+        for a, _ in pairs:
+            a.close()
+
+
+@test
+def a_network_device_is_not_a_licence_for_other_descriptors():
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with a, b:
+        for words in (calls("read", 3, "buf", 8), calls("read", 0, "buf", 8),
+                      calls("read", 6, "buf", 8), calls("write", 2, "buf", 8),
+                      calls("pread64", 5, "buf", 8)):
+            expect(guest(words, [("service", NET)],
+                         [f"--net:service=@{b.fileno()}"],
+                         pass_fds=[b.fileno()]), KILLED)
+
+
+@test
+def blocks_are_read_and_written_one_at_a_time():
+    devices, path = [("disk", BLOCK)], disk()
+    options = [f"--block:disk={path}"]
+    expect(guest(calls("pread64", "fd1", "buf", 512, 512) + " peek buf "
+                 + calls("pwrite64", "fd1", "buf", 512, 1536),
+                 devices, options), 0,
+           "result 0x200\nbyte 0x2\nresult 0x200\n")
+    with open(path, "rb") as f:
+        assert f.read() == b"\1" * 512 + b"\2" * 512 + b"\3" * 512 + b"\2" * 512
+    for words in (calls("pread64", "fd1", "buf", 1024, 0),
+                  calls("pread64", "fd1", "buf", 511, 0),
+                  calls("pread64", "fd1", "buf", 0, 0),
+                  calls("pread64", "fd1", "buf", 512, 1537),
+                  calls("pwrite64", "fd1", "buf", 512, 2048),
+                  calls("pwrite64", "fd1", "buf", 512, 0xfffffffffffffe00),
+                  calls("pwrite64", "fd1", "buf", 512, 0x100000000),
+                  calls("pread64", 3, "buf", 512, 0),
+                  calls("read", "fd1", "buf", 512),
+                  calls("write", "fd1", "buf", 512)):
+        expect(guest(words, devices, options), KILLED)
+
+
+@test
+def a_flush_is_allowed_to_those_who_were_told_of_it():
+    devices, options = [("disk", BLOCK)], [f"--block:disk={disk()}"]
+    expect(guest(calls("fdatasync", "fd1"), devices, options), 0, "result 0x0")
+    expect(tender(*options, image(*devices, note=False),
+                  *calls("fdatasync", "fd1").split()), KILLED)
+
+
+@test
+def no_other_descriptor_is_open_in_the_guest():
+    a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [TENDER, f"--net:service=@{b.fileno()}", image(("service", NET)),
+         "show", "echo"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        pass_fds=[b.fileno(), read, write])
+    b.close()
+    try:
+        process.stdout.readline()  # the guest runs
+        fds = sorted(map(int, os.listdir(f"/proc/{process.pid}/fd")))
+        with open(f"/proc/{process.pid}/status") as f:
+            status = f.read()
+    finally:
+        a.close()
+        process.communicate(timeout=20)
+        os.close(read)
+        os.close(write)
+    assert fds == [0, 1, 2, 3, 4, 5], fds
+    assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+
+
+@test
+def closed_standard_descriptors_do_no_harm():
+    out = os.path.join(FOLDER, "out")
+    subprocess.run(["sh", "-c", f"exec {TENDER} {image()} show <&- 2>&- >{out}"],
+                   check=True)
+    with open(out) as f:
+        assert "epollfd 0x3\ntimerfd 0x4" in f.read()
+    result = subprocess.run(["sh", "-c", f"exec {TENDER} {image()} exit 3 >&-"])
+    assert result.returncode == 3
+
+
+@test
+def the_command_line_has_8191_characters_at_most():
+    words = ["x" * 4095, "y" * 4095]
+    expect(tender(image(), *words), 0, f"^words:{words[0]} {words[1]}\n$")
+    words[1] += "y"
+    expect(tender(image(), *words), 1, "^$", r"too long \(max=8191 characters\)")
+
+
+@test
+def devices_that_are_missing_or_unknown_are_named():
+    expect(guest("exit 0", [("service", NET)]), 1, "^$",
+           "^fata-spt: Device 'service' of type NET_BASIC declared but not "
+           "attached.\nfata-spt: All declared devices must be attached. See "
+           "--help for syntax.\n$")
+    expect(guest("exit 0", [("disk", BLOCK)]), 1, "^$", "type BLOCK_BASIC")
+    expect(guest("exit 0", options=["--net:service=tap0"]), 1, "^$",
+           "Resource not declared in manifest: 'service'")
+    expect(guest("exit 0", [("disk", BLOCK)], ["--net:disk=tap0"]), 1, "^$",
+           "Resource not declared in manifest: 'disk'")
+
+
+@test
+def wrong_options_are_named():
+    for option, why in (("--nett:a=b", "Invalid option: `--nett:a=b'\nUsage"),
+                        ("-x", "Invalid option"),
+                        ("--mem=0", "Malformed argument to --mem"),
+                        ("--mem=x", "Malformed argument to --mem"),
+                        ("--mem=-1", "Malformed argument to --mem"),
+                        ("--mem=", "Malformed argument to --mem"),
+                        ("--mem=99999999999", "more than a process"),
+                        ("--mem=18446744073709551616", "Malformed argument"),
+                        ("--mem=1", "larger --mem"),
+                        ("--net:service", "Malformed argument"),
+                        ("--net:=x", "Malformed argument")):
+        expect(guest("exit 0", options=[option]), 1, "^$", why)
+    expect(guest("exit 0", options=["--mem=8x"]), 0)
+    expect(tender(), 1, "^$", "IMAGE.*\nUsage")
+    expect(tender("--help"), 1, "^$", "Usage: fata-spt")
+    expect(tender("--version"), 0, "^$",
+           "^fata-spt tender, version .*\nABI version 2\n")
+
+
+@test
+def a_network_device_that_cannot_be_had_is_explained():
+    devices = [("service", NET)]
+    for value, why in (("nosuchtap", "no network interface 'nosuchtap'.*ip tun"),
+                       ("averyveryverylongname", "1 to 15 characters"),
+                       ("@99", "descriptor 99: Bad file descriptor"),
+                       ("@x", "not @ and the number")):
+        expect(guest("exit 0", devices, [f"--net:service={value}"]), 1, "^$",
+               why)
+    expect(guest("exit 0", devices, ["--net-mac:service=1:2:3:4:5:6",
+                                     "--net:service=x"]), 1, "^$",
+           "Malformed argument to --net-mac")
+
+
+@test
+def a_block_device_that_cannot_be_had_is_explained():
+    devices = [("disk", BLOCK)]
+    for size, why in ((1000, r"disk: Backing storage size must be block "
+                       r"aligned \(512 bytes\)"),
+                      (100, r"disk: Backing storage must be at least 1 block "
+                       r"\(512 bytes\) in size")):
+        expect(guest("exit 0", devices, [f"--block:disk={disk(size)}"]), 1,
+               "^$", why)
+    expect(guest("exit 0", devices, ["--block:disk=/nonexistent"]), 1, "^$",
+           "cannot open '/nonexistent'.*No such file")
+    expect(guest("exit 0", devices, ["--block-sector-size:disk=100",
+                                     f"--block:disk={disk()}"]), 1, "^$",
+           "Block size must be a multiple of 2 greater than or equal 512")
+
+
+@test
+def files_that_are_not_for_this_tender_are_refused():
+    expect(tender(image(target=1)), 1, "^$",
+           "Executable is not for the solo5-spt target")
+    expect(tender(image(version=3)), 1, "^$",
+           "Executable requests unsupported ABI version 3")
+    expect(tender(image(version=1), "exit", "9"), 9)
+    expect(tender("/nonexistent"), 1, "^$", "/nonexistent: No such file")
+    expect(tender("/"), 1, "^$", "not a file")
+    expect(tender("/dev/null"), 1, "^$", "not a file")
+    expect(tender(os.path.abspath(__file__)), 1, "^$", "not a 64-bit")
+    expect(tender(TENDER), 1, "^$", "position-dependent")
+
+
+@test
+def a_segment_that_is_writable_and_executable_is_refused():
+    with open(image(), "rb") as f:
+        data = bytearray(f.read())
+    for i in range(struct.unpack_from("<H", data, 56)[0]):
+        at = 64 + 56 * i
+        if struct.unpack_from("<II", data, at) == (1, 5):
+            struct.pack_into("<I", data, at + 4, 7)
+    path = os.path.join(FOLDER, "wx")
+    with open(path, "wb") as f:
+        f.write(data)
+    expect(tender(path), 1, "^$", "both writable and executable")
+
+
+@test
+def a_kernel_does_not_execute_an_image():
+    try:
+        subprocess.run([image()])
+    except FileNotFoundError:
+        return
+    raise AssertionError("it was executed")
+
+
+@test
+def a_sleeping_guest_ends_on_a_signal():
+    process = subprocess.Popen(
+        [TENDER, image(), *calls("epoll_pwait", 3, "buf", 1,
+                                 0xffffffffffffffff).split()],
+        stdin=subprocess.DEVNULL)
+    time.sleep(0.1)
+    process.terminate()
+    assert process.wait(20) == -signal.SIGTERM
+
+
+run(setup)
