@@ -141,15 +141,27 @@ static struct tcp_segment segment_of(struct tcp_conn *c, uint32_t seq,
     return s;
 }
 
+/*
+ * The sequence number of a segment without data: the peer drops what lies
+ * before its window together with the ACK in it, so SND.NXT serves only while
+ * a timeout has not moved it back. A probe may lie outside the window, though.
+ */
+static uint32_t bare_seq(const struct tcp_conn *c)
+{
+    if (c->probing)
+        return c->snd_nxt;
+    return c->snd_max;
+}
+
 void tcp_send_ack(struct tcp_conn *c)
 {
-    struct tcp_segment s = segment_of(c, c->snd_nxt, TCP_ACK);
+    struct tcp_segment s = segment_of(c, bare_seq(c), TCP_ACK);
     tcp_send_bare(c->tcp, &c->tuple, &s);
 }
 
 void tcp_send_abort(struct tcp_conn *c)
 {
-    struct tcp_segment s = segment_of(c, c->snd_nxt, TCP_RST | TCP_ACK);
+    struct tcp_segment s = segment_of(c, bare_seq(c), TCP_RST | TCP_ACK);
     c->tcp->counters.resets_out++;
     tcp_send_bare(c->tcp, &c->tuple, &s);
 }
