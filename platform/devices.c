@@ -125,6 +125,16 @@ static enum err device_netif_receive(struct fata_netif *netif,
     netif->counters.rx_no_buffer += pool->full.refused - refused;
     if (*count == max)
         device->env->more |= UINT64_C(1) << device->handle;
+
+    /* Whatever the other end sends: without a header it is no frame. */
+    size_t frames = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (packets[i]->len >= FATA_ETHERNET_HEADER_LEN)
+            packets[frames++] = packets[i];
+        else
+            pbuf_give(packets[i]);
+    }
+    *count = frames;
     return err;
 }
 

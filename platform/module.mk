@@ -1,13 +1,32 @@
-# The conformance unikernel on the unix target, which conformance_test starts.
+# The conformance unikernel on each target that this machine runs, which
+# conformance_test starts.
 CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/devices.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
     build/san/libfata.a
 	$(CC) $(SANITIZE) -o $@ $^ $(LIBS)
-build/host/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/host/%) \
-    build/host/libfata.a
-	$(CC) -o $@ $^ $(LIBS)
 
-build/san/platform/conformance_test: build/san/platform/conformance.unix
-build/host/platform/conformance_test: build/host/platform/conformance.unix
+# As the tool links any unikernel for spt.
+spt_key = $(shell sed -n 's/^$(1) = //p' platform/spt/target)
+CONFORMANCE_SPT_SRC = platform/conformance.c platform/main.c \
+                      platform/devices.c random/csprng.c \
+                      $(wildcard $(call spt_key,sources)) \
+                      $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c))
+CONFORMANCE_SPT_OBJ = $(CONFORMANCE_SPT_SRC:%.c=build/spt/%.o) \
+                      $(LIB_ASM:%.S=build/spt/%.o)
+
+build/spt/%.o: %.c platform/spt/target
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -ffunction-sections -fdata-sections \
+	  -fvisibility=hidden $(call spt_key,cflags) -idirafter /usr/include \
+	  -c $< -o $@
+build/spt/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) -I. -c $< -o $@
+build/spt/platform/conformance.spt: $(CONFORMANCE_SPT_OBJ) platform/spt/spt.lds
+	$(CC) $(call spt_key,ldflags) -Wl,--gc-sections -o $@ \
+	  $(filter %.o,$^) $(call spt_key,libs)
+
+build/san/platform/conformance_test: build/san/platform/conformance.unix \
+    build/spt/platform/conformance.spt build/fata-spt

@@ -134,7 +134,8 @@ void platform_net_flush(struct platform *platform, uint32_t handle);
  * Take up to `max` frames that have arrived into packets from `pool`. Sets
  * *count, perhaps to 0. OK, or ERR_IO: the device is gone for good. Without
  * room in the pool a waiting frame stays in the device, or is lost as on any
- * network; the pool counts the refusal.
+ * network; the pool counts the refusal. A frame too short for an Ethernet
+ * header may be among them; of any other the first piece has all of it.
  */
 MUST_USE enum err platform_net_receive(struct platform *platform,
                                        uint32_t handle, struct pbuf_pool *pool,

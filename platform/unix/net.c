@@ -315,8 +315,8 @@ static void frame_fill(struct pbuf *frame, size_t len)
 }
 
 /*
- * Read one frame. OK with *frame; or OK with NULL: it was lost, for lack of
- * buffers or because it was shorter than a header. ERR_AGAIN: there is none.
+ * Read one frame. OK with *frame, or with NULL: it was lost for lack of
+ * buffers. ERR_AGAIN: there is none.
  */
 static enum err frame_read(const struct unix_device *device,
                            struct pbuf_pool *pool, struct pbuf **frame)
@@ -336,7 +336,7 @@ static enum err frame_read(const struct unix_device *device,
         n = readv(device->fd, vector, (int)pieces);
     } while (n < 0 && errno == EINTR);
 
-    if (*frame != NULL && n >= HEADER_LEN) {
+    if (*frame != NULL && n > 0) {
         frame_fill(*frame, (size_t)n);
         return OK;
     }

@@ -302,8 +302,10 @@ static void watch(int epollfd, int fd, uint64_t data, const char *name)
  */
 static void arrange(union manifest *manifest, struct filter_grants *grants)
 {
-    int next = FILTER_FIRST_FD + 2;
+    int next = FILTER_FIRST_FD;
 
+    renumber(&grants->epollfd, next++, manifest);
+    renumber(&grants->timerfd, next++, manifest);
     watch(grants->epollfd, grants->timerfd, SOLO5_SPT_TIMER_EVENT, "timer");
     for (uint32_t i = 1; i < manifest->count; i++) {
         struct solo5_entry *entry = &manifest->entries[i];
