@@ -81,6 +81,7 @@ struct loop {
     struct fiber *current; /* NULL while timers and tasks run */
     void *stack_pointer;   /* the loop's own, while a fiber runs */
     void *sanitizer;       /* and what AddressSanitizer knows of that stack */
+    const struct fiber *sanitizer_from;
     const void *sanitizer_stack;
     size_t sanitizer_size;
     uint64_t round;    /* counts them */
