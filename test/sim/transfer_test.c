@@ -5,6 +5,7 @@
  *     SIM_SEEDS=100 build/san/test/sim/transfer_test     fewer seeds
  *     SIM_SEED=4711 SIM_LOG='*:debug' SIM_PCAP=x.pcap ...     one of them
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,10 +16,13 @@
 
 enum {
     MEGABYTE = 1 << 20,
+    BYTEWISE = 20000,
+    ORDINARY = 3000,
     PORT = 80,
     CONNECT_TRIES = 20,
     STANDARD_SEEDS = 10000,
     PROCESSES_MAX = 64,
+    HANG_SECONDS = 120, /* of real time for one seed: it does not end */
 };
 
 /* Longer than any transfer at 10 % loss takes; and for what lingers after. */
@@ -92,14 +96,23 @@ static void check_end(struct end *end, enum err err)
         complain(end, "the stream ended early", err);
 }
 
+/*
+ * How much to write or consume at once: small amounts as often as large ones.
+ * A whole megabyte byte by byte would take as long as a hundred others.
+ */
+static size_t some_amount(struct end *end, uint64_t done, uint32_t most)
+{
+    if (most == 1 && done > BYTEWISE)
+        most = ORDINARY;
+    if (most == 1)
+        return 1;
+    return 1 + prng_below(&end->prng, 1 + prng_below(&end->prng, most));
+}
+
 static struct bytes next_write(struct end *end)
 {
-    size_t len = 1;
+    size_t len = some_amount(end, end->written, end->write_max);
 
-    /* Small ones are as likely as large ones. */
-    if (end->write_max > 1)
-        len = 1 + prng_below(&end->prng,
-                             1 + prng_below(&end->prng, end->write_max));
     if (len > end->to_write - end->written)
         len = (size_t)(end->to_write - end->written);
     return pattern(end->write_salt, end->written, len);
@@ -107,9 +120,11 @@ static struct bytes next_write(struct end *end)
 
 static size_t some_of(struct end *end, size_t len)
 {
-    if (len > end->read_max)
-        len = end->read_max;
-    return 1 + prng_below(&end->prng, (uint32_t)len);
+    size_t some = some_amount(end, end->read, end->read_max);
+
+    if (some > len)
+        return len;
+    return some;
 }
 
 /* ---- an end that is a handler */
@@ -467,12 +482,33 @@ static uint64_t number_from(const char *name, uint64_t standard)
     return number;
 }
 
+/* The seed that runs, for who finds it running for ever. */
+static volatile uint64_t current_seed;
+
+static void on_alarm(int signal)
+{
+    char text[128];
+    size_t len = fmt_string(
+        text, sizeof text,
+        "hangs; to replay: SIM_SEED=%ju build/san/test/sim/transfer_test\n",
+        (uintmax_t)current_seed);
+
+    (void)signal;
+    if (write(STDOUT_FILENO, text, len) < 0)
+        _exit(2);
+    _exit(1);
+}
+
 static int run_share(uint64_t first, uint64_t step, uint64_t end)
 {
     int failed = 0;
 
-    for (uint64_t seed = first; seed < end && failed < 3; seed += step)
+    (void)signal(SIGALRM, on_alarm);
+    for (uint64_t seed = first; seed < end && failed < 3; seed += step) {
+        current_seed = seed;
+        (void)alarm(HANG_SECONDS);
         failed += !run_seed(seed, NULL);
+    }
     return failed;
 }
 
