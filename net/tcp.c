@@ -618,11 +618,17 @@ void tcp_unlisten(struct tcp *tcp, struct fata_listener *listener)
 
 /* Active open. */
 
-/* A local port that leaves the tuple unused: RFC 6056 section 3.3.1. */
+/*
+ * A local port that leaves the tuple unused: RFC 6056 section 3.3.3. Ports for
+ * one peer follow one another from a start nobody can guess. Random ones would
+ * now and then take again one used a moment ago: too soon for its sequence
+ * numbers to have moved on, so that a peer in TIME_WAIT refuses.
+ */
 static bool choose_port(struct tcp *tcp, struct tcp_tuple *tuple,
                         uint32_t *hash)
 {
-    uint32_t start = fata_random_below(tcp->env->random, EPHEMERAL_PORTS);
+    tuple->local_port = 0;
+    uint32_t start = tcp_hash(tcp, tuple) % EPHEMERAL_PORTS + tcp->next_port;
 
     for (uint32_t i = 0; i < EPHEMERAL_PORTS; i++) {
         tuple->local_port =
@@ -630,8 +636,10 @@ static bool choose_port(struct tcp *tcp, struct tcp_tuple *tuple,
         *hash = tcp_hash(tcp, tuple);
         if (tcp_find(tcp, tuple, *hash) == NULL &&
             find_time_wait(tcp, tuple, *hash) == NULL &&
-            find_half(tcp, tuple, *hash) == NULL)
+            find_half(tcp, tuple, *hash) == NULL) {
+            tcp->next_port = (tcp->next_port + i + 1) % EPHEMERAL_PORTS;
             return true;
+        }
     }
     return false;
 }

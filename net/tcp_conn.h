@@ -221,6 +221,7 @@ struct tcp {
     struct log_source log;
     struct hash_key hash_key;
     uint8_t isn_key[16];
+    uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
     struct hash_table connections, halves, time_waits, listeners;
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
     struct list work;
