@@ -7,7 +7,7 @@
 MUSL_INCLUDE = /usr/include/x86_64-linux-musl
 MUSL_LIB = /usr/lib/x86_64-linux-musl
 SPT_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
-             -iwithprefix include -idirafter /usr/include \
+             --include-with-prefix=include -idirafter /usr/include \
              -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
              -fno-asynchronous-unwind-tables
 SPT_SRC = $(filter-out %_test.c %_fuzz.c tender/spt/filter_table.c,\

@@ -192,11 +192,47 @@ static bool uses_ip(const struct plan *plan)
     return false;
 }
 
+/* A list between parentheses; each line after the first is indented. */
+struct list_text {
+    struct text *to;
+    size_t column;
+    size_t indent;
+    size_t count;
+};
+
+static struct list_text list_begin(struct text *t, size_t indent)
+{
+    size_t column = 0;
+    while (column < t->len && t->at[t->len - 1 - column] != '\n')
+        column++;
+    return (struct list_text){.to = t, .column = column, .indent = indent};
+}
+
+static void list_add(struct list_text *list, const char *element)
+{
+    size_t len = strlen(element);
+    if (list->count++ > 0) {
+        put(list->to, ",");
+        /* A blank before it, and a comma or ");" behind it. */
+        if (list->column + len + 4 > 80) {
+            put(list->to, "\n%*s", (int)list->indent, "");
+            list->column = list->indent;
+        } else {
+            put(list->to, " ");
+            list->column += 2;
+        }
+    }
+    put(list->to, "%s", element);
+    list->column += len;
+}
+
 static void put_prototype(struct text *t, const struct plan *plan)
 {
     struct names used = {0};
     names_add(&used, "env");
-    put(t, "int %s(struct fata_env *env", plan->graph->entry);
+    put(t, "int %s(", plan->graph->entry);
+    struct list_text list = list_begin(t, 4);
+    list_add(&list, "struct fata_env *env");
     for (size_t i = 0; i < plan->input_count; i++) {
         const struct node *node = plan->inputs[i];
         if (node->kind == NODE_NEED)
@@ -206,7 +242,7 @@ static void put_prototype(struct text *t, const struct plan *plan)
         if (names_have(&used, name))
             name = "";
         names_add(&used, name);
-        put(t, ",\n    %s%s", type_of(node), name);
+        list_add(&list, format("%s%s", type_of(node), name));
     }
     put(t, ")");
 }
@@ -368,21 +404,29 @@ static void put_device(struct text *t, const struct plan *plan,
                        const struct node *node)
 {
     const char *v = node->variable;
-    put(t, "\n    /* %s: %s:%d */\n", node->device->name, node->place.file,
-        node->place.line);
+    put(t, "%s    /* %s: %s:%d */\n", t->at[t->len - 2] == '{' ? "" : "\n",
+        node->device->name, node->place.file, node->place.line);
     if (node->device->connect == NULL) {
         put(t, "    %s *%s = %s;\n", node->type, v, node->device->value);
         return;
     }
-    put(t, "    %s *%s = NULL;\n    err = %s(env, &why, &%s", node->type, v,
-        node->device->connect, v);
+    put(t, "    %s *%s = NULL;\n    err = %s(", node->type, v,
+        node->device->connect);
+    struct list_text list = list_begin(t, 8);
+    list_add(&list, "env");
+    list_add(&list, "&why");
+    list_add(&list, format("&%s", v));
     for (size_t i = 0; i < node->count; i++)
         if (node->inputs[i]->chosen->kind != NODE_NEED)
-            put(t, ",\n        %s", value_of(plan, node->inputs[i]->chosen));
+            list_add(&list, value_of(plan, node->inputs[i]->chosen));
     put(t,
         ");\n    if (err != OK)\n"
         "        return unikernel_fail(env, %s, err, &why);\n",
-        c_literal(v));
+        c_literal(
+            node->device->manifest == NULL
+                ? node->device->name
+                : format("%s %s", node->device->name,
+                         node_text(plan->graph, node->inputs[0]->chosen))));
 }
 
 /* Whether a device's variable is passed to anything. */
@@ -448,10 +492,12 @@ static void generate_main(const struct plan *plan, const char *folder)
         if (!is_used(plan, plan->devices[i]))
             put(&t, "    (void)%s;\n", plan->devices[i]->variable);
     }
-    put(&t, "\n    return %s(env", graph->entry);
+    put(&t, "%s    return %s(", connects || requires ? "\n" : "", graph->entry);
+    struct list_text list = list_begin(&t, 8);
+    list_add(&list, "env");
     for (size_t i = 0; i < plan->input_count; i++)
         if (plan->inputs[i]->kind != NODE_NEED)
-            put(&t, ",\n        %s", value_of(plan, plan->inputs[i]));
+            list_add(&list, value_of(plan, plan->inputs[i]));
     put(&t, ");\n}\n\n");
 
     put(&t,

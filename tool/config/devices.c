@@ -16,7 +16,7 @@ static const struct cfg_device pbufs = {
 };
 
 static const struct cfg_device random_bytes = {
-    .name = "random",
+    .name = "random bytes",
     .header = "<platform/devices.h>",
     .connect = "random_connect",
     .sources = {"<random/*.c>"},
