@@ -436,9 +436,9 @@ static void a_lease_without_mask_times_or_gateway_has_usual_ones(void)
 static void a_lease_for_ever_is_never_renewed(void)
 {
     set_up();
-    for (uint8_t type = OFFER; type <= ACK; type += 3) {
+    for (unsigned type = OFFER; type <= ACK; type += ACK - OFFER) {
         begin_reply(dhcp.xid, LEASED);
-        option_u8(53, type);
+        option_u8(53, (uint8_t)type);
         option_be32(54, SERVER);
         option_be32(51, UINT32_MAX);
         option_be32(1, (uint32_t)MASK);

@@ -440,8 +440,8 @@ static void packets_wait_for_the_address_and_keep_their_bytes(void)
     input_arp(FATA_ARP_REPLY, FAKE_PEER + 1);
     struct bytes data = fake_next_datagram(&fake, &h);
     CHECK_EQ(data.len, sizeof payload);
-    CHECK_EQ(data.at[0], 7);
-    CHECK_EQ(data.at[1479], 7);
+    CHECK_EQ(fake_byte(data, 0), 7);
+    CHECK_EQ(fake_byte(data, 1479), 7);
     CHECK_EQ(fake.pbufs.full.in_use, 0);
 }
 
@@ -840,13 +840,15 @@ static void a_checksum_the_device_vouches_for_is_not_looked_at(void)
     d = WRITER(packet);
     fake_put_ipv4(&d, (struct fata_ipv4){.protocol = IP_PROTOCOL_UDP},
                   BYTES(room));
+    assert(!d.failed);
     fake_put_ethernet(&w, fake_mac, FATA_ETHERNET_IPV4, written(&d));
-    for (uint16_t flags = 0; flags <= PBUF_CHECKSUM_GOOD; flags++) {
-        struct pbuf *p = fake_pbuf(&fake, written(&w), 2000);
-        p->flags = flags;
-        ip_input(&ip, p);
-        CHECK_EQ(datagrams, flags);
-    }
+    assert(!w.failed);
+    ip_input(&ip, fake_pbuf(&fake, written(&w), 2000));
+    CHECK_EQ(datagrams, 0);
+    struct pbuf *p = fake_pbuf(&fake, written(&w), 2000);
+    p->flags = PBUF_CHECKSUM_GOOD;
+    ip_input(&ip, p);
+    CHECK_EQ(datagrams, 1);
 }
 
 static void a_closed_port_is_refused_with_the_start_of_the_datagram(void)
@@ -864,8 +866,8 @@ static void a_closed_port_is_refused_with_the_start_of_the_datagram(void)
     struct checksum sum = {0};
     checksum_add(&sum, message);
     CHECK_EQ(checksum_result(&sum), 0);
-    CHECK_EQ(message.at[8 + 9], IP_PROTOCOL_UDP);
-    CHECK_EQ(message.at[8 + 20 + 3], 54);
+    CHECK_EQ(fake_byte(message, 8 + 9), IP_PROTOCOL_UDP);
+    CHECK_EQ(fake_byte(message, 8 + 20 + 3), 54);
 }
 
 static void a_sent_datagram_has_a_right_checksum(void)
@@ -885,7 +887,8 @@ static void a_sent_datagram_has_a_right_checksum(void)
         checksum_add_sum(&sum, ip_pseudo_sum(&local, &peer.ip, IP_PROTOCOL_UDP,
                                              (uint32_t)sent.len));
         checksum_add(&sum, sent);
-        uint16_t field = (uint16_t)(sent.at[6] << 8 | sent.at[7]);
+        uint16_t field =
+            (uint16_t)(fake_byte(sent, 6) << 8 | fake_byte(sent, 7));
         if (checksum_result(&sum) != 0 || field == 0) {
             CHECK_EQ(i, 0);
             break;

@@ -138,7 +138,7 @@ bool fata_ip_parse(struct bytes text, struct fata_ip *ip)
     return true;
 }
 
-static uint16_t group_of(const struct fata_ip *ip, unsigned i)
+static uint16_t group_of(const struct fata_ip *ip, size_t i)
 {
     return (uint16_t)(ip->at[2 * i] << 8 | ip->at[2 * i + 1]);
 }
@@ -146,9 +146,9 @@ static uint16_t group_of(const struct fata_ip *ip, unsigned i)
 static void put_v6(struct writer *w, const struct fata_ip *ip)
 {
     /* The first of the longest runs of at least two zero groups. */
-    unsigned gap = 8, gap_len = 1;
-    for (unsigned i = 0; i < 8; i++) {
-        unsigned len = 0;
+    size_t gap = 8, gap_len = 1;
+    for (size_t i = 0; i < 8; i++) {
+        size_t len = 0;
         while (i + len < 8 && group_of(ip, i + len) == 0)
             len++;
         if (len > gap_len) {
@@ -156,7 +156,7 @@ static void put_v6(struct writer *w, const struct fata_ip *ip)
             gap_len = len;
         }
     }
-    for (unsigned i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 8; i++) {
         if (i == gap) {
             fmt_put(w, "::");
             i += gap_len - 1;

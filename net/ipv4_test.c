@@ -74,7 +74,7 @@ static void any_bit_that_is_wrong_is_noticed(void)
 
 static void headers_that_make_no_sense_are_refused(void)
 {
-    uint8_t good[FATA_IPV4_HEADER_LEN], room[FATA_IPV4_HEADER_LEN];
+    uint8_t good[FATA_IPV4_HEADER_LEN] = {0}, room[FATA_IPV4_HEADER_LEN];
     struct writer w = WRITER(good);
     struct fata_ipv4 h = example();
 

@@ -140,7 +140,8 @@ static void splice(struct reassembly *r, struct reassembly_entry *e,
     if (before != NULL)
         next = before->next;
 
-    while (data != NULL) {
+    assert(data != NULL);
+    do {
         struct pbuf *rest = data->next;
         data->next = NULL;
         e->have += data->len;
@@ -161,7 +162,7 @@ static void splice(struct reassembly *r, struct reassembly_entry *e,
         }
         at += len;
         data = rest;
-    }
+    } while (data != NULL);
     before->next = next;
     if (next == NULL)
         e->last = before;

@@ -187,6 +187,12 @@ static inline struct bytes fake_next_datagram(struct fake *fake,
     return bytes_after(packet, h->header_len);
 }
 
+/* The byte at `i`, or 0 if there are not that many. */
+static inline uint8_t fake_byte(struct bytes data, size_t i)
+{
+    return i < data.len ? data.at[i] : 0;
+}
+
 /* `data` in buffers of at most `piece` bytes. */
 static inline struct pbuf *fake_pbuf(struct fake *fake, struct bytes data,
                                      size_t piece)
