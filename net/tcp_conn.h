@@ -290,6 +290,8 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
 void tcp_output(struct tcp_conn *c);
 /* The window to advertise now, in bytes, before scaling. */
 uint32_t tcp_receive_window(struct tcp_conn *c);
+/* A window that was nearly shut has opened enough for the peer to be told. */
+bool tcp_window_opened(const struct tcp_conn *c);
 void tcp_send_ack(struct tcp_conn *c);
 /* Send data at SND.UNA again, one segment. */
 void tcp_retransmit(struct tcp_conn *c);

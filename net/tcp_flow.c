@@ -39,14 +39,7 @@ static void flow_consume(struct fata_flow *flow, size_t n)
         c->receive_pieces--;
         pbuf_give(p);
     }
-    /* Tell the peer once there is room again that is worth an ACK: a window
-     * that was nearly shut has opened by two segments or half the buffer. */
-    if (c->state == TCP_CLOSED || c->fin_received)
-        return;
-    uint32_t window = tcp_receive_window(c);
-    uint32_t advertised = c->rcv_adv - c->rcv_nxt;
-    if (window >= advertised + 2 * (uint32_t)c->mss &&
-        advertised < TCP_RECEIVE_BUFFER / 2) {
+    if (c->state != TCP_CLOSED && tcp_window_opened(c)) {
         c->ack_now = true;
         tcp_conn_work(c);
     }

@@ -26,27 +26,53 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote)
     return (uint16_t)(route.mtu - headers);
 }
 
-uint32_t tcp_receive_window(struct tcp_conn *c)
+/* What the receive buffer amounts to now, apart from what is in it. */
+static uint32_t receive_room(const struct tcp_conn *c)
 {
     const struct pool *pool = &c->tcp->env->pbufs->full;
-    uint32_t advertised = c->rcv_adv - c->rcv_nxt;
-    uint32_t window = 0;
+    uint32_t room = 0;
 
-    if (seq_lt(c->rcv_adv, c->rcv_nxt))
-        advertised = 0; /* the peer's FIN lay just behind the window */
     if (c->receive_bytes < TCP_RECEIVE_BUFFER)
-        window = TCP_RECEIVE_BUFFER - c->receive_bytes;
+        room = TCP_RECEIVE_BUFFER - c->receive_bytes;
     /* Promise no more than a part of the buffers that all share. */
     uint64_t share = (uint64_t)(pool->capacity - pool->in_use) * PBUF_ROOM / 4;
-    if (window > share)
-        window = (uint32_t)share;
-    window = smaller(window, (uint32_t)UINT16_MAX << c->rcv_scale);
-    /* RFC 9293 section 3.8.6.2.2: in steps worth an ACK; and section 3.8.6:
-     * what was once offered is not taken back. */
+    if (room > share)
+        room = (uint32_t)share;
+    return smaller(room, (uint32_t)UINT16_MAX << c->rcv_scale);
+}
+
+static uint32_t advertised_window(const struct tcp_conn *c)
+{
+    if (seq_lt(c->rcv_adv, c->rcv_nxt))
+        return 0; /* the peer's FIN lay just behind the window */
+    return c->rcv_adv - c->rcv_nxt;
+}
+
+uint32_t tcp_receive_window(struct tcp_conn *c)
+{
+    uint32_t advertised = advertised_window(c);
+    uint32_t window = receive_room(c);
+
+    /* RFC 9293 section 3.8.6.2.2: in steps worth an ACK, but where packet
+     * buffers are few a full segment may be more than there ever is; and
+     * section 3.8.6: what was once offered is not taken back. */
     if (window < advertised ||
-        window - advertised < smaller(c->mss, TCP_RECEIVE_BUFFER / 2))
+        window - advertised < smaller(c->mss, (window + c->receive_bytes) / 2))
         window = advertised;
     return window;
+}
+
+bool tcp_window_opened(const struct tcp_conn *c)
+{
+    uint32_t advertised = advertised_window(c);
+    uint32_t most = TCP_RECEIVE_BUFFER / 2;
+
+    if (c->fin_received || advertised >= most)
+        return false;
+    uint32_t window = receive_room(c);
+    uint32_t worth =
+        smaller(2 * (uint32_t)c->mss, (window + c->receive_bytes) / 2);
+    return window > advertised && window - advertised >= worth;
 }
 
 /* The window field for an ACK sent now, which moves RCV.ADV accordingly. */
@@ -414,6 +440,10 @@ void tcp_output(struct tcp_conn *c)
         send_data(c);
         break;
     }
+    /* Buffers may have come back through what was sent, too. */
+    if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED &&
+        tcp_window_opened(c))
+        c->ack_now = true;
     if (c->ack_now && c->state != TCP_SYN_SENT)
         tcp_send_ack(c);
 }
