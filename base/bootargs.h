@@ -47,11 +47,11 @@ union bootarg_value {
 struct bootarg {
     const char *name; /* without the dashes */
     enum bootarg_kind kind;
+    bool given; /* set by bootargs_parse */
     const char *help;
     const char *placeholder; /* "PORT"; NULL for a usual one of the kind */
     const char *standard; /* default in the command line's notation, or NULL */
     int64_t min, max;     /* of a BOOTARG_INT; both 0 for no bounds */
-    bool given;           /* set by bootargs_parse */
     union bootarg_value value; /* set from the command line or the default */
 };
 

@@ -77,6 +77,7 @@ static void zero_bytes_are_refused(void)
 static void the_longest_command_line_fits_and_no_longer(void)
 {
     static char text[BOOTARGS_BYTES + 1];
+    const size_t most = (size_t)2 * BOOTARGS_WORDS;
     struct writer why = writer_to(out, sizeof out);
     memset(text, 'x', sizeof text);
     CHECK(bootargs_split(&args, bytes_of(text, BOOTARGS_BYTES - 1), &why));
@@ -86,9 +87,9 @@ static void the_longest_command_line_fits_and_no_longer(void)
     /* Words of one byte with one blank between are the most there can be. */
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = " x"[i % 2];
-    CHECK(bootargs_split(&args, bytes_of(text, 2 * BOOTARGS_WORDS), &why));
+    CHECK(bootargs_split(&args, bytes_of(text, most), &why));
     CHECK_EQ(args.word_count, BOOTARGS_WORDS);
-    CHECK(!bootargs_split(&args, bytes_of(text, 2 * BOOTARGS_WORDS + 2), &why));
+    CHECK(!bootargs_split(&args, bytes_of(text, most + 2), &why));
 }
 
 enum { VERBOSE, COUNT, NAME, PAUSE, ADDRESS, NET, ANY, OPTIONS };

@@ -238,7 +238,8 @@ static struct fiber *fiber_take(struct loop *loop)
         loop->guard(guard, loop->guard_size);
     fiber->loop = loop;
     fiber->stack = guard + loop->guard_size + colour * FIBER_LINE;
-    fiber->stack_size = loop->stack_size - (FIBER_COLOURS - 1) * FIBER_LINE;
+    fiber->stack_size =
+        loop->stack_size - (size_t)(FIBER_COLOURS - 1) * FIBER_LINE;
     fiber->deadline.fire = fiber_deadline;
     return fiber;
 }

@@ -435,7 +435,7 @@ static void each_stack_is_guarded_once(void)
 
 static void an_arena_too_small_is_refused(void)
 {
-    struct arena arena = {.at = memory, .room = 3 * STACK};
+    struct arena arena = {.at = memory, .room = (size_t)3 * STACK};
     struct loop_options options = {.fibers = 4, .stack_size = STACK};
     CHECK_EQ(loop_init(&loop, &arena, &options, 0), ERR_FULL);
 }

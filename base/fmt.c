@@ -123,32 +123,22 @@ static_assert(sizeof(long) == 8 && sizeof(long long) == 8 &&
                   sizeof(size_t) == 8 && sizeof(intmax_t) == 8,
               "all lengths above an int are read as a long");
 
-static uint64_t take_signed(struct arguments *a, char length)
+/* The next argument, of a length that is h, hh, none or more than an int. */
+static uint64_t take_integer(struct arguments *a, char length, bool is_signed)
 {
-    switch (length) {
-    case 'H':
-        return (uint64_t)(signed char)va_arg(a->list, int);
-    case 'h':
-        return (uint64_t)(short)va_arg(a->list, int);
-    case 0:
-        return (uint64_t)va_arg(a->list, int);
-    default:
-        return (uint64_t)va_arg(a->list, long);
-    }
-}
+    unsigned unused = 32;
 
-static uint64_t take_unsigned(struct arguments *a, char length)
-{
-    switch (length) {
-    case 'H':
-        return (unsigned char)va_arg(a->list, unsigned);
-    case 'h':
-        return (unsigned short)va_arg(a->list, unsigned);
-    case 0:
-        return va_arg(a->list, unsigned);
-    default:
+    if (length == 'h')
+        unused = 48;
+    else if (length == 'H')
+        unused = 56;
+    else if (length != 0)
         return va_arg(a->list, unsigned long);
-    }
+
+    uint64_t value = (uint64_t)va_arg(a->list, unsigned) << unused;
+    if (is_signed)
+        return (uint64_t)((int64_t)value >> unused);
+    return value >> unused;
 }
 
 static void put_string(struct writer *w, const struct conversion *c,
@@ -222,7 +212,7 @@ static void put_conversion(struct writer *w, const struct conversion *c,
     switch (c->letter) {
     case 'd':
     case 'i':
-        value = take_signed(a, c->length);
+        value = take_integer(a, c->length, true);
         if (c->plus)
             sign = "+";
         if (value >> 63) {
@@ -234,7 +224,7 @@ static void put_conversion(struct writer *w, const struct conversion *c,
     case 'o':
     case 'x':
     case 'X':
-        value = take_unsigned(a, c->length);
+        value = take_integer(a, c->length, false);
         break;
     case 'p':
         sign = "0x";
@@ -402,9 +392,10 @@ void fmt_put_duration(struct writer *w, uint64_t ns)
     if (rest > 0) {
         char digits[10];
         size_t len = 0;
-        for (uint64_t step = unit->ns / 10; rest > 0; step /= 10) {
-            digits[len++] = (char)('0' + rest / step);
-            rest %= step;
+        while (rest > 0) {
+            rest *= 10;
+            digits[len++] = (char)('0' + rest / unit->ns);
+            rest %= unit->ns;
         }
         fmt_put(w, ".%.*s", (int)len, digits);
     }

@@ -91,8 +91,7 @@ static void random_numbers_look_as_the_host_prints_them(void)
         const char letters[] = {'d', 'i', 'u', 'x', 'X', 'o'};
         char letter = letters[rand() % 6];
         size_t at = 2;
-        strcpy(format + at, flags[rand() % 3]);
-        at += strlen(format + at);
+        at += (size_t)sprintf(format + at, "%s", flags[rand() % 3]);
         if (letter < 'j' && rand() % 3 == 0 && letter != 'X')
             format[at++] = '+';
         if (rand() % 2)
@@ -100,8 +99,7 @@ static void random_numbers_look_as_the_host_prints_them(void)
         if (rand() % 3 == 0)
             at += (size_t)sprintf(format + at, ".%d", rand() % 30);
         int length = rand() % 7;
-        strcpy(format + at, lengths[length]);
-        at += strlen(format + at);
+        at += (size_t)sprintf(format + at, "%s", lengths[length]);
         format[at++] = letter;
         format[at++] = 'z';
         format[at] = '\0';

@@ -71,9 +71,11 @@ static inline void hash_table_put(struct hash_table *table,
 void hash_table_remove(struct hash_table *table, struct hash_entry *entry);
 
 /* Entries of equal hash, newest first. The body must not remove `e`. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): `e` is a name to declare. */
 #define HASH_EACH(e, table, h)                                                 \
     for (struct hash_entry *e = (table)->buckets[(h) & (table)->mask];         \
          e != NULL; e = e->next)                                               \
         if (e->hash == (h))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

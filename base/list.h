@@ -71,8 +71,10 @@ static inline struct list *list_take_first(struct list *head)
     return first;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): `element` is a name to declare. */
 #define LIST_EACH(element, head)                                               \
     for (struct list *element = (head)->next; element != (head);               \
          element = element->next)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #endif

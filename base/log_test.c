@@ -140,8 +140,10 @@ static void a_spec_too_long_is_refused(void)
     char spec[LOG_SPEC_LEN];
     struct bytes wrong;
     set_up();
-    memset(spec, 'a', sizeof spec);
-    memcpy(spec + LOG_SPEC_LEN - 4, ":off", 4);
+    struct writer w = writer_to(spec, sizeof spec);
+    while (w.len < sizeof spec - strlen(":off"))
+        put_u8(&w, 'a');
+    put_bytes(&w, TEXT(":off"));
     CHECK(!log_configure(&log_, bytes_of(spec, LOG_SPEC_LEN), &wrong));
     CHECK_EQ(wrong.len, LOG_SPEC_LEN);
     CHECK(log_configure(&log_, bytes_of(spec + 1, LOG_SPEC_LEN - 1), &wrong));

@@ -43,12 +43,12 @@ struct pbuf *pbuf_take_lent(struct pbuf_pool *pool, struct bytes data)
     if (taken == NULL)
         return NULL;
     *taken = (struct pbuf){
-        /* With no room of its own, nothing in here writes through it. */
-        .at = (uint8_t *)(uintptr_t)data.at,
         .len = (uint32_t)data.len,
         .refs = 1,
         .pool = pool,
     };
+    /* A copy that drops const: without room, nothing writes through it. */
+    memcpy(&taken->at, &data.at, sizeof taken->at);
     return taken;
 }
 
