@@ -166,7 +166,8 @@ static int compare_items(const void *a, const void *b)
 
 /* An output file, written in order, with what goes wrong remembered. */
 struct output {
-    const char *path;
+    const char *path; /* under another name until it is whole */
+    const char *final;
     int fd;
     uint64_t at;
     uint8_t *pending;
@@ -177,7 +178,7 @@ static void output_fail(const struct output *o)
 {
     int error = errno;
     (void)unlink(o->path);
-    die("%s cannot be written: %s", o->path, strerror(error));
+    die("%s cannot be written: %s", o->final, strerror(error));
 }
 
 static void output_flush(struct output *o)
@@ -324,7 +325,9 @@ static void pack(struct packing *p, const char *path)
         size = p->items[i].offset + p->items[i].size;
     }
 
-    struct output o = {.path = format("%s.tmp", path), .pending = keep(PIECE)};
+    struct output o = {.path = format("%s.tmp", path),
+                       .final = path,
+                       .pending = keep(PIECE)};
     o.fd = open(o.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (o.fd < 0)
         die("%s cannot be written: %s", path, strerror(errno));

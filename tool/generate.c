@@ -594,6 +594,13 @@ static void add_source(struct build *b, const char *source, const char *rule)
     names_add(&b->objects, object);
 }
 
+/* A folder that gets or loses a file may change what a pattern matches. */
+static void note_pattern(struct names *inputs, const char *path)
+{
+    if (strpbrk(path, "*?[") != NULL)
+        names_add(inputs, folder_of(path));
+}
+
 /* Every source that a pattern of Fata's tree matches. */
 static void add_fata_sources(struct build *b, const char *pattern)
 {
@@ -601,7 +608,7 @@ static void add_fata_sources(struct build *b, const char *pattern)
     struct names sources = sources_matching(bracketed, ".");
     for (size_t i = 0; i < sources.count; i++)
         add_source(b, sources.at[i], "library");
-    names_add(b->inputs, folder_of(fata_path(bracketed)));
+    note_pattern(b->inputs, fata_path(bracketed));
 }
 
 /* Every source of the project that `pattern` matches; at least one. */
@@ -625,9 +632,9 @@ static void add_project_sources(struct build *b, const char *pattern,
         add_source(b, sources.at[i],
                    fata_path(pattern) != NULL ? "library" : rule);
     }
-    names_add(b->inputs,
-              folder_of(fata_path(pattern) != NULL ? fata_path(pattern)
-                                                   : joined(folder, pattern)));
+    note_pattern(b->inputs, fata_path(pattern) != NULL
+                                ? fata_path(pattern)
+                                : joined(folder, pattern));
 }
 
 static void put_folder_edges(struct build *b, const struct node *node,
@@ -840,9 +847,9 @@ static void put_rules(struct text *t, const struct build *b,
 static void generate_ninja(const struct plan *plan, const struct target *target,
                            const char *folder, struct names *inputs)
 {
-    static const char *const common[] = {
-        "base/*.c", "platform/main.c", "platform/devices.c",
-        "platform/cpu/x86_64/*.S"};
+    static const char *const common[] = {"base/*.c", "platform/main.c",
+                                         "platform/devices.c",
+                                         "platform/cpu/x86_64/*.S"};
     const struct graph *graph = plan->graph;
     struct build b = {
         .plan = plan, .target = target, .root = fata_root(), .inputs = inputs};
