@@ -1,4 +1,10 @@
 /* Log lines, their levels, and holding back those that repeat. */
+
+/* A message that passes is rare: small matters more than fast. */
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "base/log.h"
 
 #include "base/fmt.h"
