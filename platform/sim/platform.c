@@ -5,13 +5,14 @@
 
 #include <stdlib.h>
 
+#include "abi/solo5.h"
 #include "platform/sim/coroutine.h"
 #include "platform/sim/world.h"
 
 enum { BLOCK_SIZE = 512 };
 
 struct net {
-    char name[32];
+    char name[SOLO5_NAME_MAX + 1];
     struct sim_port *port;
     struct platform_net_info info;
 };
@@ -22,6 +23,7 @@ struct platform {
     int (*main)(struct platform *platform);
     const char *arguments;
     struct sim_link *link;
+    const struct solo5_manifest_note *manifest;
     int status;
     uint64_t clock;   /* the latest time it was told */
     uint64_t wake_at; /* its own monotonic time, while it waits */
@@ -99,6 +101,7 @@ struct sim_node *sim_unikernel_new(struct sim *sim,
     platform->main = options->main;
     platform->arguments = options->arguments;
     platform->link = options->link;
+    platform->manifest = options->manifest;
     platform->block_count = options->block_count;
     for (uint32_t i = 0; i < options->block_count; i++)
         platform->blocks[i] = options->blocks[i];
@@ -187,14 +190,29 @@ enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
     return OK;
 }
 
-/* Whatever the manifest calls its network devices, they are on the link. */
+static bool is_named(const struct platform *platform, const char *name)
+{
+    const struct solo5_manifest_note *manifest = platform->manifest;
+
+    if (manifest == NULL)
+        return strcmp(name, "service") == 0;
+    for (uint32_t i = 0; i < manifest->count; i++) {
+        if (manifest->entries[i].type == SOLO5_DEVICE_NET &&
+            strcmp(manifest->entries[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* All network devices that the manifest names are on the link. */
 enum err platform_net_open(struct platform *platform, const char *name,
                            struct platform_net_info *info)
 {
     static const struct sim_netif_options usual;
     struct net *net = &platform->nets[platform->net_count];
 
-    if (platform->link == NULL || platform->net_count == PLATFORM_HANDLES)
+    if (platform->link == NULL || platform->net_count == PLATFORM_HANDLES ||
+        !is_named(platform, name))
         return ERR_NOT_FOUND;
     for (uint32_t i = 0; i < platform->net_count; i++) {
         if (strcmp(platform->nets[i].name, name) == 0)

@@ -500,6 +500,8 @@ static void start(struct run *run, struct sim_link *link)
             .memory = instance->memory,
             .link = link,
             .main = (int (*)(struct platform *))entry,
+            .manifest = (const struct solo5_manifest_note *)dlsym(
+                image, "__solo5_mft1_note"),
             .blocks = instance->blocks,
             .block_count = instance->block_count,
         };

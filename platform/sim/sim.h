@@ -41,6 +41,7 @@ struct sim_link;
 struct sim_port;
 struct sim_node;
 struct platform;
+struct solo5_manifest_note;
 
 /* Probabilities are given in millionths. */
 #define SIM_PERCENT(n) ((uint32_t)((n)*10000))
@@ -221,6 +222,8 @@ struct sim_unikernel_options {
     struct sim_link *link; /* what its network devices are plugged into */
     /* platform_main of platform/main.c, perhaps from a shared object. */
     int (*main)(struct platform *platform);
+    /* Names its network devices; lent. NULL: there is one, "service". */
+    const struct solo5_manifest_note *manifest;
     const struct sim_block *blocks; /* copied */
     uint32_t block_count;
 };
