@@ -12,28 +12,27 @@ SPT_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
              -fno-asynchronous-unwind-tables
 SPT_SRC = $(filter-out %_test.c %_fuzz.c tender/spt/filter_table.c,\
             $(wildcard tender/spt/*.c))
-SPT_OBJ = $(SPT_SRC:%.c=build/musl/%.o)
+SPT_OBJ = $(SPT_SRC:%.c=build/musl/%.o) \
+          build/musl/tender/spt/filter_tables.o
 
 build/musl/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(SPT_CFLAGS) -c $< -o $@
-build/musl/tender/spt/filter.o: build/tender/spt/filter_table.h
+build/musl/tender/spt/filter_tables.o: build/tender/spt/filter_tables.c
+	$(CC) $(SPT_CFLAGS) -c $< -o $@
 
 build/fata-spt: $(SPT_OBJ)
 	$(CC) -static-pie -nostdlib -Wl,-z,noexecstack -Wl,--gc-sections -o $@ \
 	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(SPT_OBJ) -l:libseccomp.a \
 	  $(MUSL_LIB)/libc.a -lgcc $(MUSL_LIB)/crtn.o
 
-build/tender/spt/filter_table.h: build/tender/spt/filter_table
+build/tender/spt/filter_tables.c: build/tender/spt/filter_table
 	$< >$@.new && mv $@.new $@
 build/tender/spt/filter_table: build/host/tender/spt/filter_table.o \
                                build/host/tender/spt/filter_make.o
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lseccomp
 
-# libslirp's pkg-config file asks for that of glib, which we have no use for.
-SLIRP_CFLAGS = -isystem /usr/include/slirp
-build/host/tender/nat/%.o: BASE_CFLAGS += $(SLIRP_CFLAGS)
 build/fata-nat: build/host/tender/nat/nat.o
 	$(CC) -o $@ $^ -lslirp
 

@@ -7,13 +7,15 @@
 
 #include "base/fmt.h"
 
-/* The names are those that compilers and archives use. */
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-*) */
+/* Compilers and archives know each function as `name`. */
+#define KNOWN_AS(name) __asm__(name)
 
 uintptr_t freestanding_canary;
 
-_Noreturn void __assert_fail(const char *expression, const char *file, int line,
-                             const char *function)
+_Noreturn void assert_fail(const char *expression, const char *file, int line,
+                           const char *function) KNOWN_AS("__assert_fail");
+_Noreturn void assert_fail(const char *expression, const char *file, int line,
+                           const char *function)
 {
     char text[512];
     size_t len =
@@ -23,15 +25,15 @@ _Noreturn void __assert_fail(const char *expression, const char *file, int line,
     freestanding_die(bytes_of(text, len));
 }
 
-_Noreturn void __stack_chk_fail(void);
-_Noreturn void __stack_chk_fail(void)
+_Noreturn void stack_check_fail(void) KNOWN_AS("__stack_chk_fail");
+_Noreturn void stack_check_fail(void)
 {
     freestanding_die(TEXT("stack smashed: a function wrote past the end of "
                           "its local memory\n"));
 }
 
-_Noreturn void __chk_fail(void);
-_Noreturn void __chk_fail(void)
+_Noreturn void fortify_fail(void) KNOWN_AS("__chk_fail");
+_Noreturn void fortify_fail(void)
 {
     freestanding_die(TEXT("buffer overflow: a string function was asked to "
                           "write past the end of its target\n"));
@@ -44,8 +46,8 @@ _Noreturn void abort(void)
 }
 
 /* There is one thread. */
-int *__errno_location(void);
-int *__errno_location(void)
+int *errno_location(void) KNOWN_AS("__errno_location");
+int *errno_location(void)
 {
     static int value;
 
@@ -53,38 +55,40 @@ int *__errno_location(void)
 }
 
 /* `room` is the size of what `to` points to, as the compiler saw it. */
-void *__memcpy_chk(void *to, const void *from, size_t n, size_t room);
-void *__memcpy_chk(void *to, const void *from, size_t n, size_t room)
+void *memcpy_checked(void *to, const void *from, size_t n, size_t room)
+    KNOWN_AS("__memcpy_chk");
+void *memcpy_checked(void *to, const void *from, size_t n, size_t room)
 {
     if (n > room)
-        __chk_fail();
+        fortify_fail();
     return memcpy(to, from, n);
 }
 
-void *__memmove_chk(void *to, const void *from, size_t n, size_t room);
-void *__memmove_chk(void *to, const void *from, size_t n, size_t room)
+void *memmove_checked(void *to, const void *from, size_t n, size_t room)
+    KNOWN_AS("__memmove_chk");
+void *memmove_checked(void *to, const void *from, size_t n, size_t room)
 {
     if (n > room)
-        __chk_fail();
+        fortify_fail();
     return memmove(to, from, n);
 }
 
-void *__memset_chk(void *to, int value, size_t n, size_t room);
-void *__memset_chk(void *to, int value, size_t n, size_t room)
+void *memset_checked(void *to, int value, size_t n, size_t room)
+    KNOWN_AS("__memset_chk");
+void *memset_checked(void *to, int value, size_t n, size_t room)
 {
     if (n > room)
-        __chk_fail();
+        fortify_fail();
     return memset(to, value, n);
 }
 
-void __explicit_bzero_chk(void *to, size_t n, size_t room);
-void __explicit_bzero_chk(void *to, size_t n, size_t room)
+void explicit_bzero_checked(void *to, size_t n, size_t room)
+    KNOWN_AS("__explicit_bzero_chk");
+void explicit_bzero_checked(void *to, size_t n, size_t room)
 {
     if (n > room)
-        __chk_fail();
+        fortify_fail();
     memset(to, 0, n);
     /* Whoever comes next may read it: the zeroes must be there. */
     __asm__ volatile("" : : "r"(to) : "memory");
 }
-
-/* NOLINTEND(bugprone-reserved-identifier,cert-*) */

@@ -25,13 +25,6 @@ struct itimerspec64 {
     struct timespec64 value;
 };
 
-struct __attribute__((packed)) epoll_event {
-    uint32_t events;
-    uint64_t data;
-};
-
-static_assert(sizeof(struct epoll_event) == 12, "as the kernel has it");
-
 const char *platform_target(struct platform *platform)
 {
     (void)platform;
@@ -95,7 +88,7 @@ static void arm_timer(struct platform *platform, uint64_t deadline)
 
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
-    struct epoll_event events[PLATFORM_HANDLES];
+    const struct epoll_event *events = platform->events;
     /* The loop has just asked for the time, so a deadline of now is known. */
     bool poll = deadline <= platform->now;
 
@@ -118,7 +111,7 @@ uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 
 struct bytes platform_boot_args(struct platform *platform)
 {
-    return bytes_of_string((const char *)platform->info->cmdline);
+    return bytes_of_string(spt_at(platform->info->cmdline));
 }
 
 struct arena *platform_memory(struct platform *platform)

@@ -6,6 +6,14 @@
 #include "abi/solo5.h"
 #include "platform/platform.h"
 
+/* As the kernel has it on x86-64. */
+struct __attribute__((packed)) epoll_event {
+    uint32_t events;
+    uint64_t data;
+};
+
+static_assert(sizeof(struct epoll_event) == 12, "as the kernel has it");
+
 struct platform {
     const struct solo5_spt_boot_info *info;
     const struct solo5_manifest *manifest;
@@ -16,7 +24,14 @@ struct platform {
     bool has_net;         /* so that there is something to poll for */
     bool flushes;         /* the tender lets us call fdatasync */
     struct bytes entropy; /* of the tender's, not used yet */
+    struct epoll_event events[PLATFORM_HANDLES];
 };
+
+/* What is at an address that the tender gave us. */
+static inline const void *spt_at(uint64_t address)
+{
+    return (const void *)address; // NOLINT(performance-no-int-to-ptr)
+}
 
 /* Where the tender writes its answers. */
 extern _Alignas(8) uint8_t spt_answers[FATA_ANSWERS_BYTES];

@@ -73,7 +73,7 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
                               "tender a larger --mem\n"));
 
     platform.info = info;
-    platform.manifest = (const struct solo5_manifest *)info->manifest;
+    platform.manifest = spt_at(info->manifest);
     platform.memory =
         (struct arena){.at = spt_image_end,
                        .room = (size_t)(info->mem_size - end - STACK_BYTES)};

@@ -38,12 +38,11 @@ static inline long syscall6(long number, long a, long b, long c, long d, long e,
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;
-    long result;
+    long result = number;
 
     __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
-                       "r"(r9)
+                     : "+a"(result)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
 }
@@ -51,22 +50,22 @@ static inline long syscall6(long number, long a, long b, long c, long d, long e,
 static inline long syscall4(long number, long a, long b, long c, long d)
 {
     register long r10 __asm__("r10") = d;
-    long result;
+    long result = number;
 
     __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10)
+                     : "+a"(result)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10)
                      : "rcx", "r11", "memory");
     return result;
 }
 
 static inline long syscall3(long number, long a, long b, long c)
 {
-    long result;
+    long result = number;
 
     __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c)
+                     : "+a"(result)
+                     : "D"(a), "S"(b), "d"(c)
                      : "rcx", "r11", "memory");
     return result;
 }

@@ -9,12 +9,12 @@
  * A program of its own, so that the tender stays small and quick to start, and
  * that what hostile frames may do to libslirp stays outside it.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* the program's name */ // NOLINT(bugprone-reserved-identifier)
 #include <err.h>
 #include <errno.h>
-#include <libslirp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <slirp/libslirp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +182,7 @@ static int add_poll(int fd, int events, void *context)
     }
     for (size_t i = 0; i < EVENT_NAMES; i++)
         if ((events & event_names[i].slirp) != 0)
-            wanted |= event_names[i].poll;
+            wanted = (short)(wanted | event_names[i].poll);
     nat->polls[nat->poll_count] = (struct pollfd){.fd = fd, .events = wanted};
     return (int)nat->poll_count++;
 }

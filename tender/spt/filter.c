@@ -1,13 +1,11 @@
 /* Locking the process into the cage: see filter.h. */
-#define _GNU_SOURCE
+#define _GNU_SOURCE /* syscall */ // NOLINT(bugprone-reserved-identifier)
 #include "tender/spt/filter.h"
 
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "build/tender/spt/filter_table.h"
 
 /* Whether the descriptors have the numbers the tables were made for. */
 static bool has_table(const struct filter_grants *grants)

@@ -45,6 +45,9 @@ struct filter_program {
     struct sock_filter instructions[FILTER_PROGRAM_MAX];
 };
 
+/* For 0, 1, ... network devices. From filter_table.c. */
+extern const struct sock_fprog filter_tables[FILTER_TABLES];
+
 /* Have libseccomp make the program for these grants. False with errno set. */
 MUST_USE bool filter_make(struct filter_program *program,
                           const struct filter_grants *grants);

@@ -11,7 +11,8 @@ int main(void)
     static struct filter_program program;
     unsigned counts[FILTER_TABLES];
 
-    puts("/* Made by tender/spt/filter_table.c. */");
+    puts("/* Made by tender/spt/filter_table.c. */\n"
+         "#include \"tender/spt/filter.h\"");
     for (unsigned n = 0; n < FILTER_TABLES; n++) {
         int next = FILTER_FIRST_FD;
         struct filter_grants grants = {.net_count = n};
@@ -33,7 +34,7 @@ int main(void)
         puts("};");
         counts[n] = program.count;
     }
-    puts("static const struct sock_fprog filter_tables[] = {");
+    puts("const struct sock_fprog filter_tables[FILTER_TABLES] = {");
     for (unsigned n = 0; n < FILTER_TABLES; n++)
         printf("    {.len = %u, .filter = filter_%u_nets},\n", counts[n], n);
     puts("};");

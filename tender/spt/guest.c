@@ -151,7 +151,7 @@ static bool is_writable(const struct elf *elf, uint64_t address, uint64_t size)
 void guest_write_answers(const struct guest *guest, const struct elf *elf,
                          struct bytes note, const uint8_t *random, bool flushes)
 {
-    uint8_t answers[FATA_ANSWERS_BYTES];
+    uint8_t answers[FATA_ANSWERS_BYTES] = {0};
     struct writer w = WRITER(answers);
     struct reader r = reader_of(note);
     uint64_t address = get_le64(&r);

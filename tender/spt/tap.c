@@ -89,7 +89,7 @@ int tap_open(const char *name, uint16_t *mtu)
         return -1;
     }
     /* Asked first, since attaching to one that is not there would make it. */
-    strcpy(interface.ifr_name, name);
+    memcpy(interface.ifr_name, name, strlen(name));
     if (!check_is_up(&interface))
         return -1;
 

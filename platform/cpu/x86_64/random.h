@@ -20,13 +20,15 @@ static inline bool random_from_cpu(uint64_t *word)
     enum { TRIES = 100 }; /* Intel advises 10; RDSEED runs dry more often */
     unsigned a, b, c, d;
     unsigned char good = 0;
+    uint64_t value = 0;
 
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_RDSEED) != 0)
         for (int i = 0; i < TRIES && !good; i++)
-            __asm__ volatile("rdseed %0; setc %1" : "=r"(*word), "=q"(good));
+            __asm__ volatile("rdseed %0; setc %1" : "=r"(value), "=q"(good));
     if (!good && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_RDRND) != 0)
         for (int i = 0; i < TRIES && !good; i++)
-            __asm__ volatile("rdrand %0; setc %1" : "=r"(*word), "=q"(good));
+            __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=q"(good));
+    *word = value;
     return good;
 }
 
