@@ -383,9 +383,9 @@ static void put_fraction(struct writer *w, uint64_t part, uint64_t unit)
     put_cut(w, ".", 1);
     while (part > 0) {
         part *= 10;
-        char digit = (char)('0' + part / unit);
-        put_cut(w, &digit, 1);
-        part %= unit;
+        uint64_t digit = part / unit;
+        part -= digit * unit;
+        put_cut(w, &"0123456789"[digit], 1);
     }
 }
 
