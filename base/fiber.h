@@ -91,7 +91,7 @@ struct loop {
 
 struct loop_options {
     uint32_t fibers;   /* the most that may live at once */
-    size_t stack_size; /* bytes each; a multiple of 4096 */
+    size_t stack_size; /* bytes each, 1 KB of them unused; a multiple of 4096 */
     /* May be NULL. Called with page-aligned memory below each stack. */
     void (*guard)(void *memory, size_t size);
 };

@@ -1,6 +1,9 @@
 #include "base/fiber.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "test/test.h"
@@ -550,6 +553,29 @@ static void stacks_start_aligned(void)
     CHECK_EQ(off, 0);
 }
 
+static void overflow(void *argument)
+{
+    (void)argument;
+    memset(loop.current->stack, 0, 8);
+    outcome = fiber_sleep(&loop, 0);
+}
+
+static void a_fiber_that_overflows_its_stack_does_not_get_away(void)
+{
+    set_up(1);
+    start(overflow, NULL);
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)close(STDERR_FILENO);
+        run();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     RUN(fibers_run_in_turn);
@@ -579,5 +605,6 @@ int main(void)
     RUN(what_a_task_defers_is_for_the_next_round);
     RUN(what_a_fiber_computes_does_not_depend_on_the_others);
     RUN(stacks_start_aligned);
+    RUN(a_fiber_that_overflows_its_stack_does_not_get_away);
     return test_result();
 }

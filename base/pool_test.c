@@ -80,12 +80,27 @@ static void an_arena_too_small_is_refused(void)
     CHECK_EQ(arena.room, sizeof memory);
 }
 
+static void what_is_given_back_may_not_be_touched(void)
+{
+#ifdef ADDRESS_SANITIZER
+    set_up();
+    void *a = pool_take(&pool);
+    pool_give(&pool, a);
+    CHECK(__asan_region_is_poisoned(a, 1) != NULL);
+    CHECK(pool_take(&pool) == a);
+    CHECK(__asan_region_is_poisoned(a, SIZE) == NULL);
+#else
+    SKIP("AddressSanitizer is off");
+#endif
+}
+
 int main(void)
 {
     RUN(all_objects_can_be_taken_and_lie_apart);
     RUN(an_empty_pool_refuses_and_counts);
     RUN(the_last_given_back_is_taken_first);
     RUN(what_was_never_taken_is_never_touched);
+    RUN(what_is_given_back_may_not_be_touched);
     RUN(an_arena_too_small_is_refused);
     return test_result();
 }
