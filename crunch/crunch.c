@@ -115,6 +115,7 @@ static const char *entry_fault(struct bytes blob, const struct entry *e,
     if (!within(e->key, e->key_len, text, text_end))
         return "its name lies outside the index";
     struct bytes key = blob_slice(blob, e->key, e->key_len);
+    assert(key.at != NULL);
     if (memchr(key.at, 0, key.len) != NULL)
         return "its name has a zero byte";
     if (key_compare(previous, key) >= 0)

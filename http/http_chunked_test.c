@@ -59,6 +59,12 @@ static void the_largest_size_that_is_read_is_2_to_the_60(void)
     CHECK_EQ(http_chunked_next(&chunked, &input), HTTP_CHUNKED_BAD);
 }
 
+/* Put a string there, with its final zero. */
+static void place(char *to, const char *text)
+{
+    memcpy(to, text, strlen(text) + 1);
+}
+
 static void size_lines_and_trailers_are_bounded(void)
 {
     char text[HTTP_TRAILER_BYTES + 16];
@@ -66,18 +72,18 @@ static void size_lines_and_trailers_are_bounded(void)
 
     memset(text, 'x', sizeof text);
     memcpy(text, "1;", 2);
-    memcpy(text + HTTP_CHUNK_LINE - 2, "\r\na\r\n0\r\n\r\n", 11);
+    place(text + HTTP_CHUNK_LINE - 2, "\r\na\r\n0\r\n\r\n");
     CHECK_EQ(decode(text, SIZE_MAX, &rest), HTTP_CHUNKED_END);
     memset(text, 'x', sizeof text);
     memcpy(text, "1;", 2);
-    memcpy(text + HTTP_CHUNK_LINE - 1, "\r\na\r\n0\r\n\r\n", 11);
+    place(text + HTTP_CHUNK_LINE - 1, "\r\na\r\n0\r\n\r\n");
     CHECK_EQ(decode(text, SIZE_MAX, &rest), HTTP_CHUNKED_BAD);
 
     memset(text, 'x', sizeof text);
     memcpy(text, "0\r\nX:", 5);
-    memcpy(text + 3 + HTTP_TRAILER_BYTES - 4, "\r\n\r\n", 5);
+    place(text + 3 + HTTP_TRAILER_BYTES - 4, "\r\n\r\n");
     CHECK_EQ(decode(text, SIZE_MAX, &rest), HTTP_CHUNKED_END);
-    memcpy(text + 3 + HTTP_TRAILER_BYTES - 4, "x\r\n\r\n", 6);
+    place(text + 3 + HTTP_TRAILER_BYTES - 4, "x\r\n\r\n");
     CHECK_EQ(decode(text, SIZE_MAX, &rest), HTTP_CHUNKED_BAD);
 }
 

@@ -46,26 +46,32 @@ static void nothing_is_decided_before_it_must_be(void)
     CHECK_EQ(parse("GET / HTTP/1.1\r\nHost: h\r\n\r"), HTTP_MORE);
 }
 
+/* Put a string there, with its final zero. */
+static void place(char *to, const char *text)
+{
+    memcpy(to, text, strlen(text) + 1);
+}
+
 static void limits_hold_to_the_byte(void)
 {
     char text[400];
 
     memset(text, 'a', sizeof text);
     memcpy(text, "GET /", 5);
-    memcpy(text + 91, " HTTP/1.1\r\nHost: h\r\n\r\n", 23);
+    place(text + 91, " HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK_EQ(parse(text), HTTP_DONE); /* a line of 100 */
     memset(text, 'a', sizeof text);
     memcpy(text, "GET /", 5);
-    memcpy(text + 92, " HTTP/1.1\r\nHost: h\r\n\r\n", 23);
+    place(text + 92, " HTTP/1.1\r\nHost: h\r\n\r\n");
     CHECK_EQ(parse(text), HTTP_BAD);
     CHECK_EQ(parser.status, 414);
 
     memset(text, 'a', sizeof text);
     memcpy(text, "GET / HTTP/1.1\r\nHost: h\r\nX: ", 28);
-    memcpy(text + 296, "\r\n\r\n", 5);
+    place(text + 296, "\r\n\r\n");
     CHECK_EQ(parse(text), HTTP_DONE); /* a head of 300 */
     memset(text + 296, 'a', 4);
-    memcpy(text + 297, "\r\n\r\n", 5);
+    place(text + 297, "\r\n\r\n");
     CHECK_EQ(parse(text), HTTP_BAD);
     CHECK_EQ(parser.status, 431);
 

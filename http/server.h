@@ -174,11 +174,11 @@ void answer_number(struct writer *w, struct bytes name_and_colon,
 void answer_end(struct writer *w, const struct http_head *request, bool close);
 
 /*
- * Write a head and a body. A body not lent for ever is copied. Counts the
- * answer, unless it is EMITTED_BLOCKED, which only an idle connection gets.
+ * Write the head in `w` and a body. A body not lent for ever is copied. Counts
+ * the answer, unless it is EMITTED_BLOCKED, which only an idle connection gets.
  */
 enum emitted answer_emit(struct connection *c, unsigned status,
-                         struct writer *head, struct bytes body, bool lent);
+                         struct writer *w, struct bytes body, bool lent);
 
 /* Answer with the status and a line of text. `request` NULL: not understood. */
 enum emitted answer_status(struct connection *c,

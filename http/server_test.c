@@ -385,8 +385,7 @@ static void smuggling_is_refused(void)
         "Transfer-Encoding:\r\n",
         "Transfer-Encoding : chunked\r\n",
         "Transfer-Encoding\t: chunked\r\n",
-        "Transfer-Encoding:\x0b"
-        "chunked\r\n",
+        "Transfer-Encoding:\013chunked\r\n",
     };
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         char request[512];
@@ -767,7 +766,9 @@ static void an_answer_goes_out_as_room_comes(void)
     size_t len = d.out_len;
     const char *text = answer(&d);
     const char *body = strstr(text, "\r\n\r\n");
-    CHECK(body != NULL);
+    CHECK(body != NULL && len > sizeof s.big);
+    if (body == NULL || len <= sizeof s.big)
+        return;
     CHECK(memcmp(body + 4, s.big, sizeof s.big) == 0);
     CHECK(memcmp(body + 4 + sizeof s.big, "HTTP/1.1 200", 12) == 0);
     CHECK(memcmp(text + len - 10, "0123456789", 10) == 0);

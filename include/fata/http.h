@@ -156,8 +156,8 @@ MUST_USE enum err fata_http_start(struct fata_env *env,
                                   const struct fata_http_options *options,
                                   struct fata_http_server **server);
 
-/* Serve a connection, which is taken. For fata_tcp_listen: context=server. */
-void fata_http_accept(void *server, struct fata_flow *flow);
+/* Serve a connection, which is taken. The context is a server. */
+void fata_http_accept(void *context, struct fata_flow *flow);
 
 /* Close all connections; handlers on fibers are cancelled. */
 void fata_http_stop(struct fata_http_server *server);
