@@ -3,10 +3,7 @@
  * Defaults are written in the command line's notation and take the same way.
  */
 
-/* Runs once, at the start: small matters more than fast. */
-#ifndef __clang__
-#pragma GCC optimize("Os")
-#endif
+#include "base/small.h"
 
 #include "base/bootargs.h"
 

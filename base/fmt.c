@@ -1,9 +1,7 @@
 /* Numbers and text into a bounded buffer, and durations out of text. */
 
 /* Nothing here is fast work: small matters more, in each image. */
-#ifndef __clang__
-#pragma GCC optimize("Os")
-#endif
+#include "base/small.h"
 
 #include "base/fmt.h"
 

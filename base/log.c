@@ -1,9 +1,7 @@
 /* Log lines, their levels, and holding back those that repeat. */
 
 /* A message that passes is rare: small matters more than fast. */
-#ifndef __clang__
-#pragma GCC optimize("Os")
-#endif
+#include "base/small.h"
 
 #include "base/log.h"
 

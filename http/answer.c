@@ -1,6 +1,8 @@
 /*
  * The heads of answers, and writing answers to flows.
  */
+#include "base/small.h"
+
 #include "http/server.h"
 
 const char *http_reason(unsigned status)

@@ -2,6 +2,8 @@
  * One request and its answer, as handlers see them, and the bodies of
  * requests.
  */
+#include "base/small.h"
+
 #include "http/http_syntax.h"
 #include "http/server.h"
 

@@ -2,6 +2,8 @@
  * Decoding the chunked transfer coding, a state machine over single bytes
  * outside the data.
  */
+#include "base/small.h"
+
 #include "http/http_chunked.h"
 
 #include "http/http_syntax.h"

@@ -2,6 +2,8 @@
  * The proleptic Gregorian calendar, counted in eras of 400 years that begin
  * on the first of March, so that a leap day is the last day of its year.
  */
+#include "base/small.h"
+
 #include "http/http_date.h"
 
 #include <string.h>

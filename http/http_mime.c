@@ -1,6 +1,8 @@
 /*
  * The table of endings, in order, and the search in it.
  */
+#include "base/small.h"
+
 #include "http/http_mime.h"
 
 enum { ENDING_MAX = 12 };

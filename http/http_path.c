@@ -1,6 +1,8 @@
 /*
  * Decoding and flattening paths, segment by segment.
  */
+#include "base/small.h"
+
 #include "http/http_path.h"
 
 #include "http/http_syntax.h"

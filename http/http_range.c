@@ -1,6 +1,8 @@
 /*
  * Reading the value of a Range field.
  */
+#include "base/small.h"
+
 #include "http/http_range.h"
 
 #include "http/http_syntax.h"

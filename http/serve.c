@@ -1,6 +1,8 @@
 /*
  * A server at a port of a stack, for as long as the calling fiber lives.
  */
+#include "base/small.h"
+
 #include "http/server.h"
 
 /* Say on the log where the server can be reached, once that is known. */

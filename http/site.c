@@ -2,6 +2,8 @@
  * Answers from the files of a site: content, conditions (RFC 9110 section
  * 13), ranges (section 14), folders and what is not there.
  */
+#include "base/small.h"
+
 #include "http/http_mime.h"
 #include "http/http_range.h"
 #include "http/http_syntax.h"

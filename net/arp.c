@@ -1,3 +1,5 @@
+#include "base/small.h"
+
 #include "net/arp.h"
 
 #include "fata/ethernet.h"

@@ -2,6 +2,8 @@
  * Direct style over handlers, for any implementation of flows and stacks: try,
  * and if it cannot be done yet, wait on this fiber to be told of a change.
  */
+#include "base/small.h"
+
 #include "fata/flow.h"
 
 #include "fata/stack.h"

@@ -1,3 +1,5 @@
+#include "base/small.h"
+
 #include "net/icmp.h"
 
 #include "fata/ipv4.h"

@@ -1,6 +1,8 @@
 /*
  * Internet addresses as text: RFC 4291 section 2.2 in, RFC 5952 out.
  */
+#include "base/small.h"
+
 #include "base/fmt.h"
 #include "fata/ip.h"
 

@@ -1,3 +1,5 @@
+#include "base/small.h"
+
 #include "net/reassembly.h"
 
 #include "net/ip.h"

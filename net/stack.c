@@ -1,3 +1,5 @@
+#include "base/small.h"
+
 #include "net/stack.h"
 
 #include "base/fmt.h"
