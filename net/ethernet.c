@@ -7,12 +7,13 @@ enum { SMALLEST_TYPE = 0x0600 };
 
 bool fata_ethernet_parse(struct bytes frame, struct fata_ethernet *h)
 {
-    struct reader r = reader_of(frame);
+    if (frame.len < FATA_ETHERNET_HEADER_LEN)
+        return false;
+    struct reader r = reader_of(bytes_of(frame.at, FATA_ETHERNET_HEADER_LEN));
     get_copy(&r, h->destination, sizeof h->destination);
     get_copy(&r, h->source, sizeof h->source);
     h->type = get_be16(&r);
-    return !r.failed && h->type >= SMALLEST_TYPE &&
-           !fata_mac_is_group(h->source);
+    return h->type >= SMALLEST_TYPE && !fata_mac_is_group(h->source);
 }
 
 void fata_ethernet_put(struct writer *w, const struct fata_ethernet *h)

@@ -423,11 +423,14 @@ enum err ip_send(struct ip *ip, const struct ip_send *how, struct packet *p)
         .header_len = FATA_IPV4_HEADER_LEN,
         .traffic_class = (uint8_t)how->ecn,
         .dont_fragment = !how->may_fragment,
-        .ttl = how->ttl != 0 ? how->ttl : IP_TTL,
+        .ttl = how->ttl,
         .protocol = how->protocol,
         .source = fata_ip_v4(&how->source),
         .destination = fata_ip_v4(&how->destination),
     };
+    /* Groups are of this link unless asked otherwise (RFC 1112 s6.1). */
+    if (h.ttl == 0)
+        h.ttl = is_multicast(h.destination) ? 1 : IP_TTL;
     enum way way = find_way(ip, h.destination, &next_hop);
     /* An address we had is no longer ours; that of a host without one is only
      * good for asking everybody for one. */
@@ -520,8 +523,9 @@ struct pbuf *ip_pull_up(struct pbuf_pool *pool, struct pbuf *p, uint32_t n)
     return first;
 }
 
+/* `header` is the bytes of `h`; they and `data` follow ip_in's rules. */
 static void deliver(struct ip *ip, const struct fata_ipv4 *h,
-                    struct bytes header, struct pbuf *data, bool to_group,
+                    const uint8_t *header, struct pbuf *data, bool to_group,
                     bool checksum_good)
 {
     struct ip_in in = {
@@ -532,7 +536,7 @@ static void deliver(struct ip *ip, const struct fata_ipv4 *h,
         .ecn = (enum ip_ecn)(h->traffic_class & 3),
         .to_group = to_group,
         .checksum_good = checksum_good,
-        .header = header,
+        .header = bytes_of(header, h->header_len),
         .data = data,
     };
     uint8_t index = ip->protocol_index[h->protocol];
@@ -584,13 +588,14 @@ static bool for_us(struct ip *ip, const struct fata_ipv4 *h,
 }
 
 static void input_fragment(struct ip *ip, const struct fata_ipv4 *h,
-                           struct bytes header, struct pbuf *data,
+                           const uint8_t *header, struct pbuf *data,
                            bool to_group)
 {
     struct reassembled whole;
 
-    bool done = reassembly_input(&ip->reassembly, h, header, data,
-                                 ip->env->loop->now, &whole);
+    bool done =
+        reassembly_input(&ip->reassembly, h, bytes_of(header, h->header_len),
+                         data, ip->env->loop->now, &whole);
     rearm(ip);
     if (!done)
         return;
@@ -601,8 +606,7 @@ static void input_fragment(struct ip *ip, const struct fata_ipv4 *h,
         ip->counters.no_buffer++;
         return;
     }
-    deliver(ip, &whole.ip, bytes_of(whole.header, whole.ip.header_len), packet,
-            to_group, false);
+    deliver(ip, &whole.ip, whole.header, packet, to_group, false);
 }
 
 /* A datagram, whose header is now in its first piece as far as there is one. */
@@ -643,7 +647,7 @@ static void input_datagram(struct ip *ip, struct pbuf *p, enum arrival arrival)
     /* What is beyond is the padding of a short frame. */
     if (total > h.total_len)
         pbuf_trim(p, h.total_len);
-    struct bytes header = bytes_of(p->at, h.header_len);
+    const uint8_t *header = p->at;
     pbuf_skip(p, h.header_len);
     if (h.more_fragments || h.fragment_offset != 0)
         input_fragment(ip, &h, header, p, to_group);

@@ -13,9 +13,27 @@ enum {
     OPTION_STRICT_ROUTE = 137,
 };
 
+/* Does the header, of `len` bytes, sum to what its checksum says? */
+static bool right_sum(const uint8_t *at, size_t len)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < len; i += 4) {
+        uint32_t word;
+        memcpy(&word, at + i, sizeof word);
+        sum += word;
+    }
+    while (sum > 0xffff)
+        sum = (sum >> 16) + (sum & 0xffff);
+    return sum == 0xffff;
+}
+
 bool fata_ipv4_parse(struct bytes packet, struct fata_ipv4 *h)
 {
-    struct reader r = reader_of(packet);
+    if (packet.len < FATA_IPV4_HEADER_LEN)
+        return false;
+    /* Of a length the compiler knows, so that it need not check each field. */
+    struct reader r = reader_of(bytes_of(packet.at, FATA_IPV4_HEADER_LEN));
     uint8_t version = get_u8(&r);
     h->traffic_class = get_u8(&r);
     h->total_len = get_be16(&r);
@@ -26,21 +44,18 @@ bool fata_ipv4_parse(struct bytes packet, struct fata_ipv4 *h)
     (void)get_be16(&r); /* the checksum, covered by the sum below */
     h->source = get_be32(&r);
     h->destination = get_be32(&r);
+    assert(!r.failed);
 
     h->header_len = (uint8_t)((version & 15) * 4);
     h->dont_fragment = (flags & FLAG_DONT_FRAGMENT) != 0;
     h->more_fragments = (flags & FLAG_MORE_FRAGMENTS) != 0;
     h->fragment_offset = (uint16_t)((flags & OFFSET_MASK) * 8);
-
-    if (r.failed || version >> 4 != 4 || h->header_len < FATA_IPV4_HEADER_LEN ||
-        h->total_len < h->header_len)
+    if (version >> 4 != 4 || h->header_len < FATA_IPV4_HEADER_LEN ||
+        h->header_len > packet.len || h->total_len < h->header_len)
         return false;
-    h->options = get_bytes(&r, (size_t)h->header_len - FATA_IPV4_HEADER_LEN);
-    if (r.failed)
-        return false;
-    struct checksum sum = {0};
-    checksum_add(&sum, bytes_first(packet, h->header_len));
-    return checksum_result(&sum) == 0;
+    h->options =
+        bytes_after(bytes_first(packet, h->header_len), FATA_IPV4_HEADER_LEN);
+    return right_sum(packet.at, h->header_len);
 }
 
 void fata_ipv4_put(struct writer *w, const struct fata_ipv4 *h)

@@ -9,6 +9,8 @@ enum {
     ROUND_MAX = 128, /* and before others get their turn */
 
     TEXT_ROOM = 128,
+
+    SILENT_TRIES = 4, /* questions before we say that nobody answers */
 };
 
 /* ----- The interface ----- */
@@ -133,6 +135,10 @@ static void dhcp_due(struct timer *timer, uint64_t now)
     struct dhcp_out out;
 
     dhcp_tick(&stack->dhcp, now, &out);
+    if (stack->dhcp.state == DHCP_SELECTING &&
+        stack->dhcp.tries == SILENT_TRIES)
+        log_warning(&stack->log, "no DHCP server answers: start one on this "
+                                 "network, or give an address with --ipv4");
     obey_dhcp(stack, &out);
 }
 
