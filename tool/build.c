@@ -1,6 +1,7 @@
 /*
  * fata build, configure and clean.
  */
+#define _GNU_SOURCE /* pipe2 */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

@@ -6,6 +6,7 @@
  * the time of its last change, so that nothing is done again until one of
  * them differs.
  */
+#define _GNU_SOURCE /* pipe2 */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -23,8 +24,9 @@
 
 enum { CONFIG_SECONDS = 10 }; /* config.c may run that long */
 
-#define CONFIG_PROGRAM ".fata/config"
-#define CONFIG_DEPENDS ".fata/config.d"
+#define CONFIG_PROGRAM   ".fata/config"
+#define CONFIG_TEMPORARY ".fata/config.tmp"
+#define CONFIG_DEPENDS   ".fata/config.d"
 
 const char *fata_path(const char *name)
 {
@@ -126,7 +128,7 @@ static void compile_config(const struct request *request)
         library,
         "-ljansson",
         "-o",
-        CONFIG_PROGRAM ".tmp",
+        CONFIG_TEMPORARY,
         NULL,
     };
     struct text said = {0};
@@ -134,14 +136,14 @@ static void compile_config(const struct request *request)
     progress_end();
     (void)fwrite(said.at, 1, said.len, stderr);
     if (status != 0) {
-        (void)unlink(CONFIG_PROGRAM ".tmp");
+        (void)unlink(CONFIG_TEMPORARY);
         if (strstr(said.at, "cfg_describe") != NULL &&
             strstr(said.at, "undefined reference") != NULL)
             die("config.c describes no unikernel: it needs a body "
                 "`FATA_CONFIG(\"name\") { ... }', see include/fata/config.h");
         die("config.c does not compile: the compiler says above where and why");
     }
-    if (rename(CONFIG_PROGRAM ".tmp", CONFIG_PROGRAM) != 0)
+    if (rename(CONFIG_TEMPORARY, CONFIG_PROGRAM) != 0)
         die("%s cannot be written: %s", CONFIG_PROGRAM, strerror(errno));
 }
 
@@ -212,12 +214,11 @@ static void read_keys(struct graph *graph, const struct names *words)
         const char *name = keep_bytes(word + 2, len - 2);
         struct key *key = graph_key(graph, name);
         if (key == NULL && equals == NULL && starts_with(name, "no-")) {
-            key = graph_key(graph, name + 3);
-            if (key != NULL && strcmp(key->kind, "flag") == 0) {
-                key_set(key, "false");
+            struct key *flag = graph_key(graph, name + 3);
+            if (flag != NULL && strcmp(flag->kind, "flag") == 0) {
+                key_set(flag, "false");
                 continue;
             }
-            key = NULL;
         }
         if (key == NULL)
             die_usage("there is no option or key --%s%s; the keys of this "

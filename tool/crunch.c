@@ -325,9 +325,8 @@ static void pack(struct packing *p, const char *path)
         size = p->items[i].offset + p->items[i].size;
     }
 
-    struct output o = {.path = format("%s.tmp", path),
-                       .final = path,
-                       .pending = keep(PIECE)};
+    struct output o = {
+        .path = format("%s.tmp", path), .final = path, .pending = keep(PIECE)};
     o.fd = open(o.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (o.fd < 0)
         die("%s cannot be written: %s", path, strerror(errno));

@@ -478,10 +478,10 @@ static void generate_main(const struct plan *plan, const char *folder)
         "                 __attribute__((unused)) const struct bootargs "
         "*arguments)\n{\n",
         graph->entry_place.file, graph->entry_place.line);
-    bool requires = false;
+    bool asks = false;
     for (size_t i = 0; i < plan->argument_count; i++)
-    requires = requires || plan->arguments[i]->required;
-    if (connects || requires)
+        asks = asks || plan->arguments[i]->required;
+    if (connects || asks)
         put(&t, "    uint8_t text[512];\n"
                 "    struct writer why = WRITER(text);\n");
     if (connects)
@@ -492,7 +492,7 @@ static void generate_main(const struct plan *plan, const char *folder)
         if (!is_used(plan, plan->devices[i]))
             put(&t, "    (void)%s;\n", plan->devices[i]->variable);
     }
-    put(&t, "%s    return %s(", connects || requires ? "\n" : "", graph->entry);
+    put(&t, "%s    return %s(", connects || asks ? "\n" : "", graph->entry);
     struct list_text list = list_begin(&t, 8);
     list_add(&list, "env");
     for (size_t i = 0; i < plan->input_count; i++)

@@ -255,15 +255,15 @@ static void read_keys(struct graph *graph, const json_t *json)
     }
 }
 
-struct graph *graph_read(const char *text)
+struct graph *graph_read(const char *json_text)
 {
     json_error_t error;
-    json_t *json = json_loads(text, 0, &error);
+    json_t *json = json_loads(json_text, 0, &error);
     struct graph *graph = keep(sizeof *graph);
     if (!json_is_object(json))
         broken(error.text);
 
-    graph->json = keep_string(text);
+    graph->json = keep_string(json_text);
     graph->name = get_text(json, "name");
     graph->place = get_place(json);
     const json_t *settings = json_object_get(json, "settings");

@@ -110,10 +110,11 @@ struct graph {
 };
 
 /*
- * The graph in `json`. Ends the command if it is not one, which only another
- * version of Fata, or a config.c that writes where it should not, can cause.
+ * The graph in `json_text`. Ends the command if it is not one, which only
+ * another version of Fata, or a config.c that writes where it should not, can
+ * cause.
  */
-struct graph *graph_read(const char *json);
+struct graph *graph_read(const char *json_text);
 
 /* The key called `name`, or NULL. */
 struct key *graph_key(const struct graph *graph, const char *name);

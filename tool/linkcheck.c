@@ -7,6 +7,7 @@
  * no time. The same bytes may also stand inside another instruction: only
  * where they come from elsewhere is that function disassembled, to know.
  */
+#define _GNU_SOURCE /* memmem */ // NOLINT(bugprone-reserved-identifier)
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>

@@ -9,8 +9,6 @@ CONFIG_OBJ = $(patsubst %.c,build/host/%.o,$(wildcard tool/config/*.c)) \
 TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o))
 
 # The command is lean to build: it is waited for, and does little itself.
-$(TOOL_SRC:%.c=build/host/%.o) $(TOOL_SRC:%.c=build/san/%.o): \
-  BASE_CFLAGS += -D_GNU_SOURCE
 $(TOOL_SRC:%.c=build/host/%.o): CFLAGS = -O1
 
 build/fata: $(TOOL_OBJ) build/libfata-config.a

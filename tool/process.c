@@ -1,6 +1,7 @@
 /*
  * Starting programs and waiting for them: see process.h.
  */
+#define _GNU_SOURCE /* pipe2, environ */ // NOLINT(bugprone-reserved-identifier)
 #include "tool/process.h"
 
 #include <errno.h>
@@ -11,8 +12,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-extern char **environ;
 
 /* posix_spawn does not write to the words, but says so to no compiler. */
 static char *const *words(const char *const *argv)

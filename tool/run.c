@@ -8,6 +8,7 @@
  * All are ended by their process id, also when we are told to end; the exit
  * status is the unikernel's.
  */
+#define _GNU_SOURCE /* pipe2 */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

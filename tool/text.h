@@ -65,13 +65,13 @@ const char *with_commas(uint64_t n);
  * Print "fata: error: ..." on standard error and end: with status 1, or for
  * what was asked for wrongly with 64. Coloured on a terminal.
  */
-_Noreturn void die(const char *form, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die_usage(const char *form, ...)
-    __attribute__((format(printf, 1, 2)));
+void die(const char *form, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void die_usage(const char *form, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
 
 /* Print "FILE:LINE: error: ..." and end with status 1. */
-_Noreturn void die_at(const char *file, int line, const char *form, ...)
-    __attribute__((format(printf, 3, 4)));
+void die_at(const char *file, int line, const char *form, ...)
+    __attribute__((noreturn, format(printf, 3, 4)));
 
 /* Forget the line of progress that may stand on the terminal. */
 void progress(const char *form, ...) __attribute__((format(printf, 1, 2)));

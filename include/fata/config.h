@@ -33,7 +33,7 @@
  *
  * Its prototype is written to NAME.h, which the application includes.
  *
- * Texts are lent until config.c's body returns; string literals will do.
+ * Texts are lent until config.c's body returns: literals, or cfg_format's.
  */
 #ifndef FATA_CONFIG_H
 #define FATA_CONFIG_H
@@ -61,6 +61,7 @@ struct cfg_node;
  * A kind of device: its handle, the C type that a connect function yields (it
  * is passed on as a pointer), and the header that declares that type.
  */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name is no expression */
 #define CFG_INTERFACE(handle_, type_, header_)                                 \
     typedef struct handle_ {                                                   \
         struct cfg_node *node;                                                 \
@@ -68,6 +69,7 @@ struct cfg_node;
     __attribute__((                                                            \
         unused)) static const struct cfg_interface handle_##_interface = {     \
         type_, header_}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 struct cfg_interface {
     const char *type;   /* "struct fata_kv" */
@@ -83,10 +85,12 @@ CFG_INTERFACE(cfg_clock, "struct fata_clock", "<fata/clock.h>");
 CFG_INTERFACE(cfg_pbufs, "struct pbuf_pool", "<base/pbuf.h>");
 
 /* Values that are not devices. */
+/* NOLINTBEGIN(bugprone-macro-parentheses) */
 #define CFG_VALUE(handle_)                                                     \
     typedef struct handle_ {                                                   \
         struct cfg_node *node;                                                 \
     } handle_
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 CFG_VALUE(cfg_arg);   /* read from the command line at boot */
 CFG_VALUE(cfg_key);   /* a text settled when the unikernel is configured */
@@ -270,6 +274,10 @@ struct cfg_device {
     (CFG_AT, (handle){cfg_device_node(&handle##_interface, (device),           \
                                       CFG_NODES(__VA_ARGS__))})
 
+/* A text made as by printf, which lasts as long as the graph. */
+const char *cfg_format(const char *form, ...)
+    __attribute__((format(printf, 1, 2)));
+
 /* Constants for cfg_new and cfg_main. */
 cfg_const cfg_text(const char *text);
 cfg_const cfg_number(int64_t number);
@@ -296,7 +304,7 @@ cfg_arg cfg_arg_required_if(cfg_flag condition, cfg_arg arg);
 #endif
 void cfg_at(const char *file, int line);
 
-void cfg_main_nodes(const char *source, const char *entry,
+void cfg_main_nodes(const char *source, const char *function,
                     struct cfg_node *const *inputs);
 void cfg_source_list(const char *const *names);
 cfg_key cfg_key_choice_list(const char *name, const char *help,
@@ -309,17 +317,19 @@ struct cfg_node *cfg_match_nodes(cfg_key key, struct cfg_node *otherwise,
 struct cfg_node *cfg_device_node(const struct cfg_interface *interface,
                                  const struct cfg_device *device,
                                  struct cfg_node *const *inputs);
-struct cfg_node *cfg_need_node(struct cfg_node *node);
+struct cfg_node *cfg_need_node(struct cfg_node *input);
 
-#define CFG_TEXTS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+#define CFG_TEXTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 /* The nodes of up to 16 handles, then NULL. What has no node is no handle. */
 #define CFG_NODES(...)                                                         \
-    ((struct cfg_node *const[]){                                               \
-        __VA_OPT__(CFG_EACH(__VA_ARGS__, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7,  \
-                            6, 5, 4, 3, 2, 1)(__VA_ARGS__)) NULL})
-#define CFG_EACH(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, count, ...)   \
+    ((struct cfg_node *const[]){CFG_EACH(0, ##__VA_ARGS__, 16, 15, 14, 13, 12, \
+                                         11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1,    \
+                                         0)(__VA_ARGS__) NULL})
+#define CFG_EACH(zero, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, count,  \
+                 ...)                                                          \
     CFG_EACH_##count
+#define CFG_EACH_0()
 #define CFG_EACH_1(a)       (a).node,
 #define CFG_EACH_2(a, ...)  (a).node, CFG_EACH_1(__VA_ARGS__)
 #define CFG_EACH_3(a, ...)  (a).node, CFG_EACH_2(__VA_ARGS__)

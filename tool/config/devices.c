@@ -5,10 +5,6 @@
 #define CFG_IMPLEMENTATION
 #include "fata/config.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 static const struct cfg_device pbufs = {
     .name = "packet buffers",
     .header = "<platform/devices.h>",
@@ -80,12 +76,7 @@ static const char *prefixed(const char *prefix, const char *name)
 {
     if (prefix == NULL)
         return name;
-    size_t room = strlen(prefix) + 1 + strlen(name) + 1;
-    char *text = malloc(room);
-    if (text == NULL)
-        abort();
-    (void)snprintf(text, room, "%s-%s", prefix, name);
-    return text;
+    return cfg_format("%s-%s", prefix, name);
 }
 
 static cfg_stack stack(const char *prefix, cfg_netif netif)

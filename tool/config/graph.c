@@ -20,6 +20,7 @@
 #include "base/bootargs.h"
 
 struct cfg_node {
+    struct cfg_node *before; /* made before this one */
     json_int_t id;
     json_t *json; /* also in `nodes` */
 };
@@ -27,6 +28,8 @@ struct cfg_node {
 static const char *place_file = "config.c";
 static int place_line;
 
+static struct cfg_node *last_node;
+static json_t *texts_kept;
 static json_t *nodes, *keys, *devices, *sources, *settings, *entry;
 
 /* Devices already in `devices`, by their place there. */
@@ -86,11 +89,23 @@ void cfg_at(const char *file, int line)
     place_line = line;
 }
 
+const char *cfg_format(const char *form, ...)
+{
+    va_list arguments;
+    va_start(arguments, form);
+    json_t *text = checked(json_vsprintf(form, arguments));
+    va_end(arguments);
+    append(texts_kept, text);
+    return json_string_value(text);
+}
+
 static struct cfg_node *new_node(const char *kind)
 {
     struct cfg_node *node = calloc(1, sizeof *node);
     if (node == NULL)
         fail("there is no memory left");
+    node->before = last_node;
+    last_node = node;
     node->id = (json_int_t)json_array_size(nodes);
     node->json = checked(json_object());
     set(node->json, "id", json_integer(node->id));
@@ -141,18 +156,19 @@ static bool is_c_name(const char *text)
            strspn(text, letters) == strlen(text);
 }
 
-void cfg_main_nodes(const char *source, const char *name,
+void cfg_main_nodes(const char *source, const char *function,
                     struct cfg_node *const *inputs)
 {
     if (entry != NULL)
         fail("cfg_main is called a second time (first on line %d): a "
              "unikernel has one entry point",
              (int)json_integer_value(json_object_get(entry, "line")));
-    if (!is_c_name(name))
-        fail("the entry point \"%s\" is not the name of a C function", name);
+    if (!is_c_name(function))
+        fail("the entry point \"%s\" is not the name of a C function",
+             function);
     entry = checked(json_object());
     set(entry, "source", json_string(source));
-    set(entry, "function", json_string(name));
+    set(entry, "function", json_string(function));
     set(entry, "inputs", references(inputs));
     set_place(entry);
 }
@@ -556,6 +572,7 @@ struct cfg_node *cfg_match_nodes(cfg_key key, struct cfg_node *otherwise,
  */
 int main(int argc, char **argv)
 {
+    texts_kept = checked(json_array());
     nodes = checked(json_array());
     keys = checked(json_array());
     devices = checked(json_array());
