@@ -42,4 +42,5 @@ $(foreach kind,san fuzz,$(eval SPT_$(kind) = \
   $(SPT_PURE:%=build/$(kind)/tender/spt/%.o)))
 build/san/tender/spt/elf_test: $(SPT_san)
 build/san/tender/spt/manifest_test: $(SPT_san)
+build/san/tender/spt/guest_test: $(SPT_san)
 build/fuzz/tender/spt/elf_fuzz: $(SPT_fuzz)

@@ -21,6 +21,11 @@ bool guest_map(struct guest *guest, uint64_t mem_size, bool executable)
              -1, 0);
     if (memory == MAP_FAILED)
         return false;
+    /*
+     * The first byte touched would otherwise bring, and clear, two megabytes.
+     * Where the kernel has no huge pages it refuses, which is as good.
+     */
+    (void)madvise(memory, size, MADV_NOHUGEPAGE);
     *guest = (struct guest){.memory = memory, .mem_size = mem_size};
     return true;
 }
