@@ -64,7 +64,8 @@ def tcp_and_udp_of_echo_are_published_side_by_side():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(20)
         s.connect(("127.0.0.1", udp))
-        for size in (1, 1000, 4000):
+        # fata-nat passes on no fragments, for libslirp's sake.
+        for size in (1, 1000, 1472):
             s.send(data[:size])
             assert s.recv(70000) == data[:size]
     server.stop()
