@@ -118,6 +118,9 @@ static void compile_config(const struct request *request)
         "-Wall",
         "-Wextra",
         "-Wstrict-prototypes",
+        "-Werror=implicit-function-declaration",
+        /* Errors inside the macros of config.h are told at the user's line. */
+        "-ftrack-macro-expansion=0",
         colour ? "-fdiagnostics-color=always" : "-fdiagnostics-color=never",
         format("-I%s/include", root),
         format("-I%s", root),

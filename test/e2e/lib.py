@@ -27,7 +27,7 @@ FATA = os.path.join(ROOT, "build/fata")
 os.environ["PATH"] += ":/usr/local/sbin:/usr/sbin:/sbin"
 
 HOST, GUEST, PREFIX = "10.77.0.1", "10.77.0.2", 24
-BOOT_SECONDS = 20  # far more than any start takes, for a busy machine
+BOOT_SECONDS = 60  # far more than any start takes, for a busy machine
 
 _cleanup = contextlib.ExitStack()
 atexit.register(_cleanup.close)
