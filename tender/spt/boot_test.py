@@ -5,6 +5,7 @@ The guest is probe/probe.c, built here in a temporary folder; it does what its
 command line says.
 """
 import atexit
+import fcntl
 import os
 import re
 import shutil
@@ -317,6 +318,31 @@ def no_other_descriptor_is_open_in_the_guest():
         os.close(write)
     assert fds == [0, 1, 2, 3, 4, 5], fds
     assert "NoNewPrivs:\t1" in status and "Seccomp:\t2" in status, status
+
+
+@test
+def descriptors_are_numbered_alike_whatever_was_inherited():
+    for number in range(3, 8):
+        a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        high = fcntl.fcntl(b, fcntl.F_DUPFD, 20)
+        b.close()
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import os, sys; "
+             "os.dup2(int(sys.argv[1]), int(sys.argv[2])); "
+             "os.execv(sys.argv[3], sys.argv[3:])", str(high), str(number),
+             TENDER, f"--net:service=@{number}", image(("service", NET)),
+             "echo", "exit", "5"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            pass_fds=[high])
+        os.close(high)
+        with a:
+            a.settimeout(20)
+            a.send(b"hello")
+            assert a.recv(100) == b"hello"
+            kinds = [os.readlink(f"/proc/{process.pid}/fd/{fd}").split(":")[1]
+                     for fd in (3, 4, 5)]
+        assert kinds[:2] == ["[eventpoll]", "[timerfd]"], kinds
+        assert process.wait(20) == 5
 
 
 @test

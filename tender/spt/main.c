@@ -281,8 +281,11 @@ static void renumber(int *fd, int to, union manifest *manifest)
         return;
     for (uint32_t i = 0; i < manifest->count; i++) {
         struct solo5_entry *entry = &manifest->entries[i];
-        if (entry->attached && &entry->hostfd != fd && entry->hostfd == to)
-            entry->hostfd = fcntl(to, F_DUPFD, SOLO5_ENTRIES_MAX);
+        if (!entry->attached || &entry->hostfd == fd || entry->hostfd != to)
+            continue;
+        entry->hostfd = fcntl(to, F_DUPFD_CLOEXEC, 2 * SOLO5_ENTRIES_MAX);
+        if (entry->hostfd < 0)
+            err(1, "cannot number descriptors");
     }
     if (dup2(*fd, to) < 0)
         err(1, "cannot number descriptors");
