@@ -20,7 +20,7 @@ enum {
     ICMP_MTU_FLOOR = 552,
 };
 
-#define ICMP_ECHO_INTERVAL  MICROSECONDS(50) /* 20,000 replies a second... */
+#define ICMP_ECHO_INTERVAL  MICROSECONDS(20) /* 50,000 replies a second... */
 #define ICMP_ECHO_BURST     1000             /* ...and so many at once */
 #define ICMP_ERROR_INTERVAL MILLISECONDS(50) /* per bucket: 20 a second... */
 #define ICMP_ERROR_BURST    6                /* ...and 6 to 9 at once */
