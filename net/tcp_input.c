@@ -570,6 +570,17 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
                                struct pbuf *data, uint32_t data_len)
 {
     struct tcp *tcp = c->tcp;
+    struct tcp_segment without_syn;
+
+    /* Section 3.5, figure 8, line 6: of a simultaneous open. Its SYN is known
+     * and lies before the window, its ACK is what we wait for. */
+    if (c->state == TCP_SYN_RECEIVED && s->seq == c->irs &&
+        (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK)) {
+        without_syn = *s;
+        without_syn.flags &= (uint8_t)~TCP_SYN;
+        without_syn.seq++;
+        s = &without_syn;
+    }
     uint32_t len =
         data_len + ((s->flags & TCP_SYN) != 0) + ((s->flags & TCP_FIN) != 0);
 
@@ -629,6 +640,10 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
         if (seq_geq(fin, c->rcv_nxt) && seq_lt(fin, c->rcv_adv + 1)) {
             c->fin_seq = fin;
             c->fin_waiting = true;
+            if (fin != c->rcv_nxt) { /* a gap, as in data_input */
+                c->ack_now = true;
+                tcp_conn_work(c);
+            }
         }
     }
     if (c->fin_waiting && c->fin_seq == c->rcv_nxt) {

@@ -440,9 +440,9 @@ void tcp_output(struct tcp_conn *c)
         send_data(c);
         break;
     }
-    /* Buffers may have come back through what was sent, too. */
+    /* A window nearly shut may open because buffers of sent data came back. */
     if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED &&
-        tcp_window_opened(c))
+        advertised_window(c) < 2 * (uint32_t)c->mss && tcp_window_opened(c))
         c->ack_now = true;
     if (c->ack_now && c->state != TCP_SYN_SENT)
         tcp_send_ack(c);
