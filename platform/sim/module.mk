@@ -6,3 +6,5 @@ build/fata-sim: build/host/platform/sim/runner.o build/host/libfata.a
 SIM_TESTS = $(patsubst %.c,%,$(wildcard test/sim/*_test.c))
 $(SIM_TESTS:%=build/san/%): build/san/test/sim/hosts.o
 $(SIM_TESTS:%=build/host/%): build/host/test/sim/hosts.o
+build/san/test/sim/tcp_script_test: build/san/test/sim/script.o
+build/host/test/sim/tcp_script_test: build/host/test/sim/script.o

@@ -1,6 +1,7 @@
 /*
  * Transfers between two of our stacks over a network that loses, reorders,
- * duplicates, corrupts and delays, driven by one seed each. test: limit 900
+ * duplicates, corrupts and delays, driven by one seed each.
+ * test: limit 900
  *
  *     SIM_SEEDS=100 build/san/test/sim/transfer_test     fewer seeds
  *     SIM_SEED=4711 SIM_LOG='*:debug' SIM_PCAP=x.pcap ...     one of them
