@@ -1,5 +1,3 @@
-#include "base/small.h"
-
 #include "net/arp.h"
 
 #include "fata/ethernet.h"
