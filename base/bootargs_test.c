@@ -1,3 +1,4 @@
+/* Tests of base/bootargs.h. */
 #include "base/bootargs.h"
 
 #include "base/time.h"

@@ -1,3 +1,4 @@
+/* Tests of base/fiber.h. */
 #include "base/fiber.h"
 
 #include <signal.h>

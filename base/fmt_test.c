@@ -1,3 +1,4 @@
+/* Tests of base/fmt.h. */
 #include "base/fmt.h"
 
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* Tests of base/hash.h. */
 #include "base/hash.h"
 
 #include <stdlib.h>

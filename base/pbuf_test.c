@@ -1,3 +1,4 @@
+/* Tests of base/pbuf.h. */
 #include "base/pbuf.h"
 
 #include <stdlib.h>

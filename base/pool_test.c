@@ -1,3 +1,4 @@
+/* Tests of base/pool.h. */
 #include "base/pool.h"
 
 #include "base/sanitizer.h"

@@ -1,3 +1,4 @@
+/* Tests of base/timer.h. */
 #include "base/timer.h"
 
 #include <stdlib.h>

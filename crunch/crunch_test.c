@@ -1,3 +1,4 @@
+/* Tests of crunch/crunch.h. */
 #include "crunch/crunch.h"
 
 #include "test/test.h"

@@ -1,3 +1,4 @@
+/* Tests of http/http_chunked.h. */
 #include "http/http_chunked.h"
 
 #include "test/test.h"

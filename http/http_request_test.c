@@ -1,3 +1,4 @@
+/* Tests of http/http_request.h. */
 #include "http/http_request.h"
 
 #include "http/http_syntax.h"

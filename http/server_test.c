@@ -1,3 +1,4 @@
+/* Tests of http/server.h. */
 #include "http/server_double.h"
 
 #include "test/test.h"

@@ -1,3 +1,4 @@
+/* Tests of net/arp.h. */
 #include "net/arp.h"
 
 #include "fata/ethernet.h"

@@ -1,3 +1,4 @@
+/* The Internet checksum, eight bytes at a time in memory order. */
 #include "net/checksum.h"
 
 /*

@@ -1,3 +1,4 @@
+/* Tests of net/checksum.h. */
 #include "net/checksum.h"
 
 #include "test/test.h"

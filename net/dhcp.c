@@ -1,3 +1,4 @@
+/* The DHCP client as a state machine over parsed messages (RFC 2131, 2132). */
 #include "base/small.h"
 
 #include "net/dhcp.h"

@@ -1,3 +1,4 @@
+/* Tests of net/dhcp.h. */
 #include "net/dhcp.h"
 
 #include "test/net_fake.h"

@@ -1,3 +1,4 @@
+/* Ethernet II headers, read and written, and which frames are for us. */
 #include "fata/ethernet.h"
 
 #include "base/fmt.h"

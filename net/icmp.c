@@ -1,3 +1,7 @@
+/*
+ * ICMP for IPv4 (RFC 792): echo answered, errors sent within a rate, errors
+ * received handed to the transport they are about.
+ */
 #include "base/small.h"
 
 #include "net/icmp.h"

@@ -1,3 +1,7 @@
+/*
+ * The Internet layer: frames in, datagrams to the transports; datagrams out,
+ * by way of the address cache, as frames.
+ */
 #include "fata/ethernet.h"
 #include "fata/ipv4.h"
 #include "fata/random.h"

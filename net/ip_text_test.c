@@ -1,3 +1,4 @@
+/* Tests of addresses in text (include/fata/ip.h). */
 #include "fata/ip.h"
 #include "test/test.h"
 

@@ -1,3 +1,4 @@
+/* IPv4 headers and options, read and written (RFC 791). */
 #include "fata/ipv4.h"
 
 #include "net/checksum.h"

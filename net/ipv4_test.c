@@ -1,3 +1,4 @@
+/* Tests of IPv4 headers (include/fata/ipv4.h). */
 #include "fata/ipv4.h"
 
 #include "fata/ethernet.h"

@@ -1,3 +1,4 @@
+/* Datagrams put together from fragments, in bounded memory (RFC 791, 815). */
 #include "base/small.h"
 
 #include "net/reassembly.h"

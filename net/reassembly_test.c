@@ -1,3 +1,4 @@
+/* Tests of net/reassembly.h. */
 #include "net/reassembly.h"
 
 #include "test/net_fake.h"

@@ -1,3 +1,7 @@
+/*
+ * The network stack of include/fata/stack.h: the interface, its Internet layer,
+ * transports and timers, started and driven together.
+ */
 #include "base/small.h"
 
 #include "net/stack.h"

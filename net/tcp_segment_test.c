@@ -1,3 +1,4 @@
+/* Tests of net/tcp_segment.h. */
 #include "net/tcp_segment.h"
 
 #include "test/test.h"

@@ -1,3 +1,4 @@
+/* UDP sockets (RFC 768). */
 #include "net/udp.h"
 
 #include "base/hash.h"

@@ -1,3 +1,4 @@
+/* Stacks for whole unikernels, so that many run in one process by turns. */
 #include "platform/sim/coroutine.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* Tests of platform/sim/sim.h. */
 #include "platform/sim/sim.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* One line of text for each frame, for fata-sim --trace. */
 #include "platform/sim/trace.h"
 
 #include "base/fmt.h"

@@ -1,3 +1,4 @@
+/* Hosts of our own stack on simulated links, for the tests of this folder. */
 #include "test/sim/hosts.h"
 
 #include <stdlib.h>

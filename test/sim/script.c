@@ -1,3 +1,4 @@
+/* Segments injected and expected at exact times, for tcp_script_test. */
 #include "test/sim/script.h"
 
 #include <stdlib.h>
