@@ -2,7 +2,7 @@
  * A client may say anything, in any pieces, and read as slowly as it likes:
  * the server's words do not depend on it, and in the end nothing is held.
  */
-#include "http/server_double.h"
+#include "test/http_double.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -1,5 +1,5 @@
 /* Tests of http/server.h. */
-#include "http/server_double.h"
+#include "test/http_double.h"
 
 #include "test/test.h"
 

@@ -3,7 +3,7 @@
  * application does: no invariant of a connection breaks, and once everything
  * is closed and time has passed, no connection and no buffer is left.
  */
-#include "net/tcp_double.h"
+#include "test/tcp_double.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

@@ -3,8 +3,8 @@
  * keeps what is sent, and time passes when the test says so. Include it in one
  * source file; it defines what net/ip.h declares.
  */
-#ifndef NET_TCP_DOUBLE_H
-#define NET_TCP_DOUBLE_H
+#ifndef TEST_TCP_DOUBLE_H
+#define TEST_TCP_DOUBLE_H
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
  * A server with a small site and some handlers, over flows that tests play the
  * client of; for tests and fuzz targets. Time stands still unless moved.
  */
-#ifndef HTTP_SERVER_DOUBLE_H
-#define HTTP_SERVER_DOUBLE_H
+#ifndef TEST_HTTP_DOUBLE_H
+#define TEST_HTTP_DOUBLE_H
 
 #include <stdlib.h>
 
