@@ -29,10 +29,9 @@ int fata_http_serve(struct fata_env *env, struct fata_stack *stack,
     struct fata_listener *listener;
 
     if (fata_http_start(env, options, &server) != OK) {
-        fata_print(env,
-                   "http: no memory is left for %u connections: give the "
-                   "unikernel more memory, or the server fewer connections\n",
-                   (unsigned)(options != NULL ? options->connections : 0));
+        fata_print(env, "http: no memory is left for the server's tables: give "
+                        "the unikernel more memory, or the server fewer "
+                        "connections\n");
         return 1;
     }
     if (fata_tcp_listen(stack, port, NULL, fata_http_accept, server,
