@@ -449,15 +449,6 @@ static void flood_send(void *context)
            flood);
 }
 
-static uint32_t sum_of(uint32_t sum, struct bytes data)
-{
-    for (size_t i = 0; i < data.len; i++) {
-        sum += i % 2 == 0 ? (uint32_t)data.at[i] << 8 : data.at[i];
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    return sum;
-}
-
 static void put_random_mac(struct writer *w, struct prng *prng)
 {
     put_be16(w, 0x0200);
@@ -488,7 +479,7 @@ static void put_ip(struct flood *flood, struct writer *w, uint32_t source,
     put_be32(w, source);
     put_be32(w, 0x0a000002);
     struct writer field = writer_to(w->at + start + 10, 2);
-    put_be16(&field, (uint16_t)~sum_of(0, bytes_of(w->at + start, 20)));
+    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(w->at + start, 20)));
 }
 
 static size_t make_syn(struct flood *flood, uint8_t *frame)
@@ -504,9 +495,9 @@ static size_t make_syn(struct flood *flood, uint8_t *frame)
     put_be16(&w, 0x5002);
     put_be16(&w, 65535);
     put_be32(&w, 0);
-    uint32_t sum = sum_of(6 + 20, bytes_of(frame + 26, 8));
+    uint32_t sum = plain_sum(6 + 20, bytes_of(frame + 26, 8));
     struct writer field = writer_to(frame + 50, 2);
-    put_be16(&field, (uint16_t)~sum_of(sum, bytes_of(frame + 34, 20)));
+    put_be16(&field, (uint16_t)~plain_sum(sum, bytes_of(frame + 34, 20)));
     return w.len;
 }
 
@@ -519,7 +510,7 @@ static size_t make_ping(struct flood *flood, uint8_t *frame)
     put_be16(&w, 0);
     put_zeros(&w, 1476);
     struct writer field = writer_to(frame + 36, 2);
-    put_be16(&field, (uint16_t)~sum_of(0, bytes_of(frame + 34, 1480)));
+    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(frame + 34, 1480)));
     return w.len;
 }
 
@@ -557,7 +548,7 @@ static size_t make_fragment(struct flood *flood, uint8_t *frame)
     struct writer field = writer_to(ip + 10, 2);
     put_be16(&field, 0);
     field = writer_to(ip + 10, 2);
-    put_be16(&field, (uint16_t)~sum_of(0, bytes_of(ip, 20)));
+    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(ip, 20)));
     return w.len;
 }
 

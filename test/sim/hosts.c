@@ -92,3 +92,12 @@ bool pattern_matches(uint32_t salt, uint64_t from, struct bytes data)
     }
     return true;
 }
+
+uint32_t plain_sum(uint32_t sum, struct bytes data)
+{
+    for (size_t i = 0; i < data.len; i++) {
+        sum += i % 2 == 0 ? (uint32_t)data.at[i] << 8 : data.at[i];
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    return sum;
+}

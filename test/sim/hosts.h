@@ -43,4 +43,10 @@ struct bytes pattern(uint32_t salt, uint64_t from, size_t len);
 /* Whether `data` is what the pattern has at `from`. */
 bool pattern_matches(uint32_t salt, uint64_t from, struct bytes data);
 
+/*
+ * The sum of RFC 1071 over more data, not complemented, as plainly as can be:
+ * for packets that tests make themselves.
+ */
+uint32_t plain_sum(uint32_t sum, struct bytes data);
+
 #endif

@@ -35,15 +35,6 @@ int script_failures(void)
     return count;
 }
 
-static uint32_t sum_of(uint32_t sum, struct bytes data)
-{
-    for (size_t i = 0; i < data.len; i++) {
-        sum += i % 2 == 0 ? (uint32_t)data.at[i] << 8 : data.at[i];
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    return sum;
-}
-
 /* ---- what the host sends */
 
 static void answer_arp(struct script *s, struct reader r)
@@ -131,7 +122,7 @@ static void take_tcp(struct script *s, struct bytes tcp)
     put_be32(&w, PEER_ADDRESS);
     put_be16(&w, PROTOCOL_TCP);
     put_be16(&w, (uint16_t)tcp.len);
-    if (sum_of(sum_of(0, written(&w)), tcp) != 0xffff)
+    if (plain_sum(plain_sum(0, written(&w)), tcp) != 0xffff)
         complain("a segment with a wrong checksum");
     segment.source = get_be16(&r);
     segment.destination = get_be16(&r);
@@ -181,7 +172,7 @@ static void take_frame(void *context, struct bytes frame)
         r.rest.at[9] != PROTOCOL_TCP)
         return;
     size_t total = (size_t)(r.rest.at[2] << 8 | r.rest.at[3]);
-    if (sum_of(0, bytes_first(r.rest, IP_HEADER)) != 0xffff ||
+    if (plain_sum(0, bytes_first(r.rest, IP_HEADER)) != 0xffff ||
         total > r.rest.len || total < IP_HEADER) {
         complain("a datagram with a wrong header");
         return;
@@ -268,9 +259,9 @@ void script_inject(struct script *s, const struct script_segment *segment)
     struct bytes ip = bytes_of(frame + ETHERNET_HEADER, IP_HEADER);
     struct bytes tcp = bytes_of(ip.at + IP_HEADER, tcp_len);
     struct writer field = writer_to(frame + ETHERNET_HEADER + 10, 2);
-    put_be16(&field, (uint16_t)~sum_of(0, ip));
+    put_be16(&field, (uint16_t)~plain_sum(0, ip));
     field = writer_to(frame + ETHERNET_HEADER + IP_HEADER + 16, 2);
-    put_be16(&field, (uint16_t)~sum_of(sum_of(0, written(&p)), tcp));
+    put_be16(&field, (uint16_t)~plain_sum(plain_sum(0, written(&p)), tcp));
 
     sim_port_send(s->peer, written(&w));
     sim_run(s->sim, sim_now(s->sim));
