@@ -216,6 +216,7 @@ def an_argument_that_is_not_on_the_list_ends_the_guest():
                   calls("clock_gettime", 2, "buf"),
                   calls("clock_gettime", 0x100000001, "buf"),
                   calls("epoll_pwait", 4, "buf", 1),
+                  f"call6 {CALL['epoll_pwait']} 3 buf 1 0 buf 8",
                   calls("timerfd_settime", 3, 0, "buf"),
                   calls("arch_prctl", 0x1001, "buf"),
                   calls("arch_prctl", 0x1003, "buf")):
@@ -357,6 +358,31 @@ def closed_standard_descriptors_do_no_harm():
 
 
 @test
+def nobody_reading_the_console_does_not_end_the_guest():
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run([TENDER, image(), "show", "exit", "4"],
+                            stdin=subprocess.DEVNULL, stdout=write)
+    os.close(write)
+    assert result.returncode == 4, result
+
+
+@test
+def the_environment_is_not_in_the_guests_process():
+    process = subprocess.Popen(
+        [TENDER, image(), "show", *calls("epoll_pwait", 3, "buf", 1,
+                                         0xffffffffffffffff).split()],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        env={"FATA_PASSWORD": "secret"})
+    process.stdout.readline()  # the guest runs
+    with open(f"/proc/{process.pid}/environ", "rb") as f:
+        environment = f.read()
+    process.terminate()
+    process.communicate(timeout=20)
+    assert set(environment) <= {0}, environment
+
+
+@test
 def the_command_line_has_8191_characters_at_most():
     words = ["x" * 4095, "y" * 4095]
     expect(tender(image(), *words), 0, f"^words:{words[0]} {words[1]}\n$")
@@ -423,6 +449,13 @@ def a_block_device_that_cannot_be_had_is_explained():
                "^$", why)
     expect(guest("exit 0", devices, ["--block:disk=/nonexistent"]), 1, "^$",
            "cannot open '/nonexistent'.*No such file")
+    option = f"--block:disk={disk()}"
+    expect(guest("exit 0", devices, [option, option]), 1, "^$",
+           "'disk' is attached already: give the option once")
+    with open(disk(), "rb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        expect(guest("exit 0", devices, [option]), 1, "^$",
+               "in use by another unikernel")
     expect(guest("exit 0", devices, ["--block-sector-size:disk=100",
                                      f"--block:disk={disk()}"]), 1, "^$",
            "Block size must be a multiple of 2 greater than or equal 512")
@@ -438,6 +471,9 @@ def files_that_are_not_for_this_tender_are_refused():
     expect(tender("/nonexistent"), 1, "^$", "/nonexistent: No such file")
     expect(tender("/"), 1, "^$", "not a file")
     expect(tender("/dev/null"), 1, "^$", "not a file")
+    fifo = os.path.join(FOLDER, "fifo")
+    os.mkfifo(fifo)
+    expect(tender(fifo), 1, "^$", "not a file")
     expect(tender(os.path.abspath(__file__)), 1, "^$", "not a 64-bit")
     expect(tender(TENDER), 1, "^$", "position-dependent")
 

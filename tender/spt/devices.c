@@ -4,9 +4,9 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -39,8 +39,6 @@ static int inherited_open(const char *source, uint16_t *mtu)
     *mtu = tap_mtu_of(copy);
     if (*mtu == 0)
         *mtu = MTU_OF_ETHERNET;
-    /* The guest is to learn from the error that the other end has gone. */
-    (void)signal(SIGPIPE, SIG_IGN);
     return copy;
 }
 
@@ -80,6 +78,12 @@ bool block_attach(struct solo5_entry *entry, const char *path)
         warnx("%s: cannot open '%s' for reading and writing: %s", entry->name,
               path, strerror(errno));
         return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        warnx("%s: '%s' is in use by another unikernel: two would spoil what "
+              "is on it",
+              entry->name, path);
+        goto close_fd;
     }
     off_t capacity = lseek(fd, 0, SEEK_END);
     if (capacity < 0) {

@@ -175,6 +175,7 @@ void guest_write_answers(const struct guest *guest, const struct elf *elf,
     if (!r.failed && to != NULL && address >= SOLO5_IMAGE_START &&
         size >= w.len && is_writable(elf, address, size))
         memcpy(to, answers, w.len);
+    explicit_bzero(answers, sizeof(answers));
 }
 
 _Noreturn void guest_enter(const struct guest *guest, uint64_t entry)

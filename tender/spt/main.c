@@ -11,8 +11,10 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -149,7 +151,8 @@ static void open_image(struct image *image, const struct options *options)
     struct bytes note;
     struct reader abi;
 
-    image->fd = open(name, O_RDONLY | O_CLOEXEC);
+    /* Not to wait for whoever may write to a FIFO. */
+    image->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (image->fd < 0 || fstat(image->fd, &status) != 0)
         err(1, "%s", name);
     if (!S_ISREG(status.st_mode))
@@ -252,14 +255,20 @@ static void attach_devices(union manifest *manifest,
     }
     for (size_t i = 0; i < options->device_count; i++) {
         char *word = options->devices[i];
-        bool good = true;
-        if ((entry = match(manifest, word, "--net:", SOLO5_DEVICE_NET,
-                           &value)) != NULL)
-            good = entry->attached == 0 && net_attach(entry, value);
-        else if ((entry = match(manifest, word, "--block:", SOLO5_DEVICE_BLOCK,
-                                &value)) != NULL)
-            good = entry->attached == 0 && block_attach(entry, value);
-        if (!good)
+        bool (*attach)(struct solo5_entry *, const char *) = net_attach;
+        entry = match(manifest, word, "--net:", SOLO5_DEVICE_NET, &value);
+        if (entry == NULL) {
+            attach = block_attach;
+            entry =
+                match(manifest, word, "--block:", SOLO5_DEVICE_BLOCK, &value);
+        }
+        if (entry == NULL)
+            continue;
+        if (entry->attached != 0)
+            errx(1,
+                 "%s: device '%s' is attached already: give the option once",
+                 word, entry->name);
+        if (!attach(entry, value))
             errx(1, "%s: could not attach device '%s'", word, entry->name);
     }
     const struct solo5_entry *missing = manifest_find_unattached(manifest);
@@ -329,6 +338,16 @@ static void arrange(union manifest *manifest, struct filter_grants *grants)
     (void)syscall(SYS_close_range, next, ~0U, 0);
 }
 
+/*
+ * The guest shares our memory, in which passwords and keys are not rare: in
+ * environment variables, which are none of its business.
+ */
+static void wipe_environment(void)
+{
+    for (char **variable = environ; *variable != NULL; variable++)
+        explicit_bzero(*variable, strlen(*variable));
+}
+
 int main(int argc, char **argv)
 {
     static struct image image; /* large, and mostly not touched */
@@ -366,7 +385,12 @@ int main(int argc, char **argv)
             err(1, "no random bytes for the guest");
         grants.flushes = true;
         guest_write_answers(&guest, &image.elf, image.fata_note, random, true);
+        explicit_bzero(random, sizeof(random));
     }
+    /* A console that nobody reads any more is no reason to end, and of a
+     * socket's other end the guest learns from the error. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    wipe_environment();
     if (!filter_install(&grants))
         err(1, "cannot lock the guest into a seccomp filter");
     guest_enter(&guest, image.elf.entry);

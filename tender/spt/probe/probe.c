@@ -5,6 +5,7 @@
  *
  *     show            the boot info, the stack at entry, the devices
  *     call N A B C D  a system call and its result
+ *     call6 N A B C D E F  one with more arguments
  *     peek A, poke A N  read or write a byte of memory
  *     run A           jump to an address
  *     zero            whether all memory that should be zero is
@@ -221,11 +222,12 @@ __attribute__((used)) static void probe(const struct boot_info *i,
     info = i;
     rest = i->cmdline;
     for (;;) {
+        bool six = false;
         if (word("show")) {
             show(stack);
-        } else if (word("call")) {
+        } else if (word("call") || (six = word("call6"))) {
             long n[7] = {0};
-            for (int a = 0; a < 5; a++)
+            for (int a = 0; a < (six ? 7 : 5); a++)
                 n[a] = (long)number();
             print_number("result", (uint64_t)call(n[0], n[1], n[2], n[3], n[4],
                                                   n[5], n[6]));
