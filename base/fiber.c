@@ -187,6 +187,24 @@ static void fiber_main(void *argument)
     fiber_leave(fiber);
 }
 
+/* Each that is asked for, also by those that run, but none twice. */
+static void run_tasks(struct loop *loop)
+{
+    struct list *next = loop->tasks.next;
+
+    while (next != &loop->tasks) {
+        struct loop_task *task = CONTAINER_OF(next, struct loop_task, link);
+        struct list *before = next->prev;
+        if (task->round != loop->round) {
+            list_remove(next);
+            task->round = loop->round;
+            task->run(task);
+            next = before; /* it stays: it has had its turn, or is the head */
+        }
+        next = next->next;
+    }
+}
+
 uint64_t loop_round(struct loop *loop, uint64_t now)
 {
     assert(loop->current == NULL && now >= loop->now);
@@ -197,17 +215,7 @@ uint64_t loop_round(struct loop *loop, uint64_t now)
 
     run_fibers(loop);
 
-    /* Up to the last of those there are now: what tasks defer comes later. */
-    if (!list_empty(&loop->tasks)) {
-        struct list *last = loop->tasks.prev;
-        struct list *first;
-        do {
-            first = list_take_first(&loop->tasks);
-            struct loop_task *task =
-                CONTAINER_OF(first, struct loop_task, link);
-            task->run(task);
-        } while (first != last);
-    }
+    run_tasks(loop);
 
     if (!list_empty(&loop->ready) || !list_empty(&loop->tasks))
         return now;

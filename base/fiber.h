@@ -63,6 +63,7 @@ struct fiber {
 struct loop_task {
     struct list link;
     void (*run)(struct loop_task *task);
+    uint64_t round; /* of the loop, in which it ran last */
 };
 
 struct loop {
@@ -113,8 +114,8 @@ MUST_USE enum err loop_init(struct loop *loop, struct arena *arena,
 uint64_t loop_round(struct loop *loop, uint64_t now);
 
 /*
- * Have `task` run once at the end of this round, if it is not yet to; what a
- * task defers runs at the end of the next.
+ * Have `task` run once at the end of this round, if it is not yet to; a task
+ * that has already run in it runs at the end of the next.
  */
 void loop_defer(struct loop *loop, struct loop_task *task);
 

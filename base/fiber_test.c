@@ -483,7 +483,7 @@ static void deferred_tasks_run_once_at_the_end_of_the_round(void)
     CHECK_STRING(trace, "f1");
 }
 
-static void what_a_task_defers_is_for_the_next_round(void)
+static void a_task_that_defers_itself_runs_again_in_the_next_round(void)
 {
     set_up(1);
     first_task = (struct loop_task){.run = run_first};
@@ -495,6 +495,17 @@ static void what_a_task_defers_is_for_the_next_round(void)
     CHECK_STRING(trace, "12");
     CHECK_EQ(loop_round(&loop, loop.now), TIME_NEVER);
     CHECK_STRING(trace, "121");
+}
+
+static void a_task_that_another_defers_still_has_its_turn_in_the_round(void)
+{
+    set_up(1);
+    first_task = (struct loop_task){.run = run_first};
+    second_task = (struct loop_task){.run = run_second};
+    again = 0;
+    loop_defer(&loop, &second_task);
+    CHECK_EQ(loop_round(&loop, loop.now), TIME_NEVER);
+    CHECK_STRING(trace, "21");
 }
 
 /* Registers and locals survive switches: many fibers compute in turn. */
@@ -603,7 +614,8 @@ int main(void)
     RUN(each_stack_is_guarded_once);
     RUN(an_arena_too_small_is_refused);
     RUN(deferred_tasks_run_once_at_the_end_of_the_round);
-    RUN(what_a_task_defers_is_for_the_next_round);
+    RUN(a_task_that_defers_itself_runs_again_in_the_next_round);
+    RUN(a_task_that_another_defers_still_has_its_turn_in_the_round);
     RUN(what_a_fiber_computes_does_not_depend_on_the_others);
     RUN(stacks_start_aligned);
     RUN(a_fiber_that_overflows_its_stack_does_not_get_away);
