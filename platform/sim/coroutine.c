@@ -22,12 +22,23 @@ static void tell_leaving(void **shadow, const void *stack, size_t size)
 #endif
 }
 
-static void tell_arrived(void *shadow, const void **stack, size_t *size)
+/* On the coroutine's stack again, whose caller may be another one now. */
+static void tell_arrived(void *shadow, struct coroutine *c)
 {
 #ifdef ADDRESS_SANITIZER
-    __sanitizer_finish_switch_fiber(shadow, stack, size);
+    __sanitizer_finish_switch_fiber(shadow, &c->caller_stack,
+                                    &c->caller_stack_size);
 #else
-    (void)shadow, (void)stack, (void)size;
+    (void)shadow, (void)c;
+#endif
+}
+
+static void tell_returned(void *shadow)
+{
+#ifdef ADDRESS_SANITIZER
+    __sanitizer_finish_switch_fiber(shadow, NULL, NULL);
+#else
+    (void)shadow;
 #endif
 }
 
@@ -35,7 +46,7 @@ static void begin(void *argument)
 {
     struct coroutine *c = (struct coroutine *)argument;
 
-    tell_arrived(NULL, &c->caller_stack, &c->caller_stack_size);
+    tell_arrived(NULL, c);
     c->entry(c->argument);
     coroutine_end(c);
 }
@@ -64,14 +75,14 @@ void coroutine_resume(struct coroutine *c)
 
     tell_leaving(&shadow, (char *)c->stack + GUARD, STACK);
     fiber_switch(&c->caller, c->own);
-    tell_arrived(shadow, NULL, NULL);
+    tell_returned(shadow);
 }
 
 void coroutine_pause(struct coroutine *c)
 {
     tell_leaving(&c->own_shadow, c->caller_stack, c->caller_stack_size);
     fiber_switch(&c->own, c->caller);
-    tell_arrived(c->own_shadow, &c->caller_stack, &c->caller_stack_size);
+    tell_arrived(c->own_shadow, c);
 }
 
 void coroutine_end(struct coroutine *c)

@@ -340,10 +340,9 @@ struct sim_link *sim_link_new(struct sim *sim,
 
 void sim_link_free(struct sim_link *link)
 {
-    struct list *entry;
-
-    while ((entry = list_take_first(&link->ports)) != NULL) {
+    for (struct list *entry = link->ports.next; entry != &link->ports;) {
         struct sim_port *port = port_of_entry(entry);
+        entry = entry->next;
         frames_clear(&port->rx);
         frames_clear(&port->tx);
         free(port);
@@ -566,6 +565,7 @@ static struct pbuf *to_pbufs(const struct sim_frame *frame,
         *last = piece;
         last = &piece->next;
     }
+    assert(first != NULL); /* a frame has a header at least */
     if (frame->checksum_offset != 0)
         first->flags |= PBUF_CHECKSUM_GOOD;
     first->gso_size = frame->gso_size;

@@ -29,18 +29,16 @@ enum {
 
 /* One unikernel to run, as the command line has it. */
 struct instance {
-    char name[NAME];
     const char *image;
-    char arguments[BOOTARGS_BYTES];
     size_t memory;
     struct sim_block blocks[SIM_BLOCKS];
-    uint32_t block_count;
-
     struct sim_node *node;
-    bool ended;
-    /* A line of its console that is not complete yet. */
-    char line[LINE];
     size_t line_len;
+    uint32_t block_count;
+    bool ended;
+    char name[NAME];
+    char arguments[BOOTARGS_BYTES];
+    char line[LINE]; /* of its console, not complete yet */
 };
 
 struct run {
@@ -144,7 +142,7 @@ static bool parse_rate(struct bytes text, uint64_t *rate)
     uint64_t factor = 1;
 
     for (size_t i = 0; i < COUNT_OF(units); i++) {
-        if (text.len > 0 && text.at[text.len - 1] == units[i].letter) {
+        if (text.len > 0 && (char)text.at[text.len - 1] == units[i].letter) {
             factor = units[i].factor;
             text.len--;
         }
@@ -704,10 +702,12 @@ static void handle_signals(void)
  * Where assert() of this program and of every image ends: an assertion that
  * fails in a unikernel ends that unikernel.
  */
-_Noreturn void __assert_fail(const char *expression, const char *file,
-                             unsigned line, const char *function);
-_Noreturn void __assert_fail(const char *expression, const char *file,
-                             unsigned line, const char *function)
+_Noreturn void assertion_failed(const char *expression, const char *file,
+                                unsigned line,
+                                const char *function) __asm__("__assert_fail");
+
+_Noreturn void assertion_failed(const char *expression, const char *file,
+                                unsigned line, const char *function)
 {
     struct sim_node *node = NULL;
     char text[512];

@@ -54,8 +54,9 @@ void sim_schedule(struct sim *sim, struct sim_event *event, uint64_t when)
 
     if (heap->count == heap->room) {
         heap->room = heap->room == 0 ? 64 : heap->room * 2;
-        heap->events = (struct sim_event **)realloc(
-            heap->events, heap->room * sizeof *heap->events);
+        /* Pointers it is. NOLINTNEXTLINE(bugprone-sizeof-expression) */
+        size_t size = heap->room * sizeof *heap->events;
+        heap->events = (struct sim_event **)realloc(heap->events, size);
         if (heap->events == NULL) {
             (void)fputs("sim: out of memory: too many events\n", stderr);
             exit(1);
@@ -428,10 +429,12 @@ static void bare_run(struct sim_node *node)
 static void bare_free(struct sim_node *node)
 {
     struct bare *bare = bare_of(node);
-    struct list *entry;
 
-    while ((entry = list_take_first(&bare->devices)) != NULL)
-        free(CONTAINER_OF(entry, struct device, entry));
+    for (struct list *entry = bare->devices.next; entry != &bare->devices;) {
+        struct device *device = CONTAINER_OF(entry, struct device, entry);
+        entry = entry->next;
+        free(device);
+    }
     free(bare);
 }
 

@@ -915,7 +915,7 @@ static void the_same_seed_is_the_same_run_and_another_is_not(void)
     struct bytes again = capture_of(100, &files[1]);
     struct bytes other = capture_of(101, &files[2]);
 
-    CHECK(first.len > 500 * FRAME);
+    CHECK(first.len > (size_t)500 * FRAME);
     CHECK(bytes_equal(first, again));
     CHECK(!bytes_equal(first, other));
     for (int i = 0; i < 3; i++)

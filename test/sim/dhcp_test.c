@@ -87,7 +87,8 @@ static bool parse_message(struct bytes frame, struct message *m)
     (void)get_bytes(&r, 2);
     m->source = get_be32(&r);
     m->destination = get_be32(&r);
-    if (get_be16(&r) != 68 || get_be16(&r) != 67)
+    uint16_t from = get_be16(&r), to = get_be16(&r);
+    if (from != 68 || to != 67)
         return false;
     (void)get_bytes(&r, 4);
     if (get_u8(&r) != 1)

@@ -483,19 +483,14 @@ static uint64_t number_from(const char *name, uint64_t standard)
     return number;
 }
 
-/* The seed that runs, for who finds it running for ever. */
-static volatile uint64_t current_seed;
+/* What is said of the seed that runs if it does so for ever. */
+static char hang_text[128];
+static size_t hang_len;
 
 static void on_alarm(int signal)
 {
-    char text[128];
-    size_t len = fmt_string(
-        text, sizeof text,
-        "hangs; to replay: SIM_SEED=%ju build/san/test/sim/transfer_test\n",
-        (uintmax_t)current_seed);
-
     (void)signal;
-    if (write(STDOUT_FILENO, text, len) < 0)
+    if (write(STDOUT_FILENO, hang_text, hang_len) < 0)
         _exit(2);
     _exit(1);
 }
@@ -506,7 +501,10 @@ static int run_share(uint64_t first, uint64_t step, uint64_t end)
 
     (void)signal(SIGALRM, on_alarm);
     for (uint64_t seed = first; seed < end && failed < 3; seed += step) {
-        current_seed = seed;
+        hang_len = fmt_string(hang_text, sizeof hang_text,
+                              "hangs; to replay: SIM_SEED=%ju "
+                              "build/san/test/sim/transfer_test\n",
+                              (uintmax_t)seed);
         (void)alarm(HANG_SECONDS);
         failed += !run_seed(seed, NULL);
     }
