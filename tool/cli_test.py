@@ -162,7 +162,7 @@ def a_second_build_changes_nothing(tmp):
     good("configure", "-t", "unix", cwd=folder)
     after = times()
     changed = {path for path in after if after[path] != before.get(path)}
-    check(all(os.path.basename(p) in ("configured", "target")
+    check(all(os.path.basename(p) in ("configured", "config", "config.d")
               for p in changed), f"written again: {changed}")
 
 
@@ -190,6 +190,24 @@ def two_folders_give_the_same_bytes(tmp):
             digests.add(hashlib.sha256(one + f.read()).hexdigest())
         check(b"app.c" in one and tmp.encode() not in one, "paths in the image")
     check(len(digests) == 1, "the images differ")
+
+
+@test
+def an_older_config_put_back_is_noticed(tmp):
+    folder = project(tmp)
+    first = os.stat(os.path.join(folder, "config.c"))
+    good("build", "-t", "unix", cwd=folder)
+    text = read(folder, "config.c")
+    write(folder, "config.c", "broken")
+    bad("build", cwd=folder)
+    write(folder, "config.c", text.replace("{", "{ cfg_about(\"old\");", 1))
+    os.utime(os.path.join(folder, "config.c"),
+             ns=(first.st_atime_ns, first.st_mtime_ns - 10**9))
+    good("build", cwd=folder)
+    contains(read(folder, ".fata/unix/main.c"), '.about = "old"')
+    # So is a generated file that has gone.
+    os.remove(os.path.join(folder, ".fata/unix/main.c"))
+    good("build", cwd=folder)
 
 
 @test
@@ -520,15 +538,29 @@ def a_missing_package_is_named_with_what_to_install(tmp):
 
 
 @test
+def a_library_of_the_host_is_linked_in(tmp):
+    folder = project(tmp, 'cfg_library("jansson", ">= 2.0", "x");\n'
+                          'cfg_main("app.c", "app_main");',
+                     code='json_t *j = json_integer(7); fata_print(env, '
+                     '"%d\\n", (int)json_integer_value(j)); return 0;')
+    write(folder, "app.c", "#include <jansson.h>\n" + read(folder, "app.c"))
+    check(good("run", "-t", "unix", cwd=folder)[0] == "7\n", "linked")
+    folder = project(tmp, 'cfg_library("nosuch", NULL, "nosuch-dev");\n'
+                          'cfg_main("app.c", "app_main");')
+    contains(bad("configure", cwd=folder), "config.c:5", "package nosuch is",
+             "apt-get install nosuch-dev")
+
+
+@test
 def conflicting_arguments_and_devices_name_both_places(tmp):
-    folder = project(tmp, 'cfg_main("app.c", "app_main",\n'
-                          'cfg_arg_int("n", 1, "n"),\n'
-                          'cfg_arg_int("n", 2, "n"));')
-    contains(bad("configure", cwd=folder), "config.c:7", "--n", "line 6")
-    folder = project(tmp, 'cfg_main("app.c", "app_main",\n'
-                          'cfg_netif("disk"),\n'
-                          'cfg_block("disk"));')
-    contains(bad("configure", cwd=folder), "config.c:7", '"disk"', "line 6")
+    folder = project(tmp, 'cfg_arg a = cfg_arg_int("n", 1, "n");\n'
+                          'cfg_arg b = cfg_arg_int("n", 2, "n");\n'
+                          'cfg_main("app.c", "app_main", a, b);')
+    contains(bad("configure", cwd=folder), "config.c:6", "--n", "line 5")
+    folder = project(tmp, 'cfg_netif a = cfg_netif("disk");\n'
+                          'cfg_block b = cfg_block("disk");\n'
+                          'cfg_main("app.c", "app_main", a, b);')
+    contains(bad("configure", cwd=folder), "config.c:6", '"disk"', "line 5")
     folder = project(tmp, 'cfg_main("app.c", "app_main", cfg_netif("a_b"));')
     contains(bad("configure", cwd=folder), "a_b", "letters and digits")
 

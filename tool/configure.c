@@ -64,36 +64,31 @@ const char *project_target_name(const struct request *request)
     return words.count > 0 ? words.at[0] : "spt";
 }
 
-/* The files a compiler's dependency file names, but not what it makes. */
+/*
+ * The files that a compiler's dependency file names, but not what they make.
+ * A backslash stands before a blank of a name, and before the end of a line.
+ */
 static void add_dependencies(struct names *inputs, const char *path)
 {
-    char *text = file_read(path, NULL);
-    if (text == NULL)
+    const char *text = file_read(path, NULL);
+    const char *at = text == NULL ? NULL : strchr(text, ':');
+    struct text name = {0};
+    if (at == NULL)
         return;
-    char *colon = strchr(text, ':');
-    if (colon == NULL)
-        return;
-    struct names words = words_of(colon + 1);
-    for (size_t i = 0; i < words.count; i++)
-        if (strcmp(words.at[i], "\\") != 0)
-            names_add(inputs, words.at[i]);
-}
-
-/* Whether the compiled config.c is newer than all it was made from. */
-static bool config_is_compiled(const char *library)
-{
-    struct names inputs = {0};
-    int64_t made = file_changed(CONFIG_PROGRAM);
-    names_add(&inputs, library);
-    add_dependencies(&inputs, CONFIG_DEPENDS);
-    if (inputs.count < 2)
-        return false;
-    for (size_t i = 0; i < inputs.count; i++) {
-        int64_t changed = file_changed(inputs.at[i]);
-        if (changed == 0 || changed >= made)
-            return false;
+    for (at++;; at++) {
+        if ((at[0] == '\\' && (at[1] == ' ' || at[1] == '#')) ||
+            (at[0] == '$' && at[1] == '$')) {
+            put(&name, "%c", *++at);
+        } else if (at[0] == 0 || strchr(" \n\\", at[0]) != NULL) {
+            if (name.len > 0)
+                names_add(inputs, keep_bytes(name.at, name.len));
+            name.len = 0;
+            if (at[0] == 0)
+                return;
+        } else {
+            put(&name, "%c", at[0]);
+        }
     }
-    return made != 0;
 }
 
 static void compile_config(const struct request *request)
@@ -105,8 +100,6 @@ static void compile_config(const struct request *request)
             "one with `fata new NAME'");
     if (!file_exists(library))
         die("%s is not there: run make in %s", library, root);
-    if (config_is_compiled(library))
-        return;
 
     if (!request->quiet)
         progress("config.c");
@@ -140,8 +133,8 @@ static void compile_config(const struct request *request)
     (void)fwrite(said.at, 1, said.len, stderr);
     if (status != 0) {
         (void)unlink(CONFIG_TEMPORARY);
-        if (strstr(said.at, "cfg_describe") != NULL &&
-            strstr(said.at, "undefined reference") != NULL)
+        /* The linker misses what FATA_CONFIG defines. */
+        if (strstr(said.at, "cfg_file") != NULL)
             die("config.c describes no unikernel: it needs a body "
                 "`FATA_CONFIG(\"name\") { ... }', see include/fata/config.h");
         die("config.c does not compile: the compiler says above where and why");
@@ -203,11 +196,12 @@ static void key_set(struct key *key, const char *value)
 /* Read --KEY=VALUE, --KEY VALUE, --FLAG and --no-FLAG. */
 static void read_keys(struct graph *graph, const struct names *words)
 {
-    struct names known = {0};
-    for (size_t i = 1; i < graph->key_count; i++)
-        names_add(&known, format("--%s", graph->keys[i].name));
-    names_add(&known, "--target");
-    names_add(&known, "--help");
+    struct names keys = {0}, known = words_of("--target --help --quiet "
+                                              "--verbose --json --full");
+    for (size_t i = 1; i < graph->key_count; i++) {
+        names_add(&keys, format("--%s", graph->keys[i].name));
+        names_add(&known, keys.at[i - 1]);
+    }
     for (size_t i = 0; i < words->count; i++) {
         const char *word = words->at[i];
         if (!starts_with(word, "--"))
@@ -227,7 +221,7 @@ static void read_keys(struct graph *graph, const struct names *words)
             die_usage("there is no option or key --%s%s; the keys of this "
                       "config.c are: %s",
                       name, suggestion(format("--%s", name), &known),
-                      listed(&known));
+                      listed(&keys));
         if (equals != NULL)
             key_set(key, equals + 1);
         else if (strcmp(key->kind, "flag") == 0)
@@ -287,9 +281,14 @@ static json_t *read_stamp(const char *target)
     return json_load_file(stamp_path(target), 0, NULL);
 }
 
-/* Whether every file is as it was. */
-static bool is_fresh(json_t *stamp)
+/* Whether every file is as it was, and what was generated is there. */
+static bool is_fresh(json_t *stamp, const char *target, const char *name)
 {
+    const char *const generated[] = {"main.c", "manifest.c", "build.ninja",
+                                     "graph.json", format("%s.h", name)};
+    for (size_t i = 0; i < COUNT_OF(generated); i++)
+        if (!file_exists(format(".fata/%s/%s", target, generated[i])))
+            return false;
     const char *root = json_string_value(json_object_get(stamp, "root"));
     if (root == NULL || strcmp(root, fata_root()) != 0)
         return false;
@@ -356,7 +355,8 @@ struct project *project_ready(const struct request *request)
     if (stamp != NULL && request->keys.count == 0) {
         const char *unikernel =
             json_string_value(json_object_get(stamp, "name"));
-        if (file_exists("config.c") && unikernel != NULL && is_fresh(stamp)) {
+        if (file_exists("config.c") && unikernel != NULL &&
+            is_fresh(stamp, name, unikernel)) {
             struct project *project =
                 new_project(keep_string(unikernel), target_read(name));
             json_decref(stamp);

@@ -542,8 +542,10 @@ struct build {
     const struct target *target;
     const char *root; /* Fata's tree */
     struct text edges;
-    struct names objects; /* as they are named in the file */
-    struct names sources; /* already in it */
+    struct names objects;  /* as they are named in the file */
+    struct names sources;  /* already in it */
+    struct names packages; /* likewise, and what they take */
+    struct text package_cflags, package_libs;
     struct names *inputs; /* what decides what is generated */
 };
 
@@ -686,21 +688,24 @@ static const char *pkg_config(const char *const *words)
     return out.at;
 }
 
-/* Find a package; append what it takes to compile and to link with it. */
-static void add_package(const struct build *b, const struct package *package,
-                        const struct place *place, struct text *cflags,
-                        struct text *libs)
+/* Find a package; add what it takes to compile and to link with it. */
+static void add_package(struct build *b, const struct package *package)
 {
-    const char *version = package->version != NULL ? package->version : "";
-    const char *wanted = format("%s %s", package->name, version);
+    const struct place *place = &package->place;
+    struct text *cflags = &b->package_cflags, *libs = &b->package_libs;
+    if (names_have(&b->packages, package->name))
+        return;
+    names_add(&b->packages, package->name);
+    const char *wanted = package->name;
+    if (package->version != NULL)
+        wanted = format("%s %s", package->name, package->version);
     const char *found = pkg_config((const char *[]){"--exists", wanted, NULL});
     if (found == NULL) {
         const char *there =
             pkg_config((const char *[]){"--modversion", package->name, NULL});
         die_at(place->file, place->line,
-               "the package %sis %s%s: install it with `apt-get install %s'",
-               format("%s%s", wanted, version[0] != 0 ? " " : ""),
-               there == NULL ? "not installed" : "too old or too new: ",
+               "the package %s is %s%s: install it with `apt-get install %s'",
+               wanted, there == NULL ? "not installed" : "too old or too new: ",
                there == NULL ? "" : format("version %s is there", there),
                package->debian != NULL ? package->debian : package->name);
     }
@@ -770,7 +775,6 @@ static const char *flags_of(const struct build *b, const char *flags,
 }
 
 static void put_rules(struct text *t, const struct build *b,
-                      const char *package_cflags, const char *libs,
                       struct names *link_inputs)
 {
     char here[4096];
@@ -796,12 +800,13 @@ static void put_rules(struct text *t, const struct build *b,
         ninja_value(shell_word(format("-I%s", b->root))),
         ninja_value(shell_word(format("-I%s/include", b->root))));
     put(t, "%s%s\n", ninja_value(flags_of(b, target->cflags, &unused)),
-        ninja_value(package_cflags));
+        ninja_value(b->package_cflags.at));
     put(t,
         "ldflags =%s -Wl,--gc-sections -Wl,--build-id=none -Wl,--as-needed\n"
         "libs =%s%s\n",
         ninja_value(flags_of(b, target->ldflags, link_inputs)),
-        ninja_value(libs), ninja_value(flags_of(b, target->libs, link_inputs)));
+        ninja_value(b->package_libs.at),
+        ninja_value(flags_of(b, target->libs, link_inputs)));
 
     put(t,
         "\n# Fata's own sources, and devices of the project\n"
@@ -853,9 +858,8 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
     const struct graph *graph = plan->graph;
     struct build b = {
         .plan = plan, .target = target, .root = fata_root(), .inputs = inputs};
-    struct text cflags = {0}, libs = {0};
-    put_text(&cflags, "", 0);
-    put_text(&libs, "", 0);
+    put_text(&b.package_cflags, "", 0);
+    put_text(&b.package_libs, "", 0);
 
     put(&b.edges,
         "\nbuild main.o: application main.c\n"
@@ -871,7 +875,8 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
                             folder_of(graph->source_places[i].file),
                             "application");
 
-    struct names packages = {0};
+    for (size_t i = 0; i < graph->library_count; i++)
+        add_package(&b, &graph->libraries[i]);
     for (size_t i = 0; i < plan->device_count; i++) {
         const struct device *device = plan->devices[i]->device;
         if (device->sources.count > 0)
@@ -888,11 +893,7 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
                                     "application");
         }
         for (size_t j = 0; j < device->package_count; j++) {
-            if (names_have(&packages, device->packages[j].name))
-                continue;
-            names_add(&packages, device->packages[j].name);
-            add_package(&b, &device->packages[j], &plan->devices[i]->place,
-                        &cflags, &libs);
+            add_package(&b, &device->packages[j]);
         }
     }
 
@@ -911,7 +912,7 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
                format("Builds %s for the target %s: `fata build`, or ninja in "
                       "this folder.",
                       graph->name, target->name));
-    put_rules(&t, &b, cflags.at, libs.at, &link_inputs);
+    put_rules(&t, &b, &link_inputs);
     put_text(&t, b.edges.at, b.edges.len);
     put(&t, "\nbuild %s.%s.debug: link", graph->name, target->name);
     for (size_t i = 0; i < b.objects.count; i++)

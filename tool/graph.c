@@ -108,6 +108,24 @@ static struct node **get_nodes(const struct graph *graph, const json_t *object,
     return nodes;
 }
 
+static struct package *get_packages(const json_t *object, const char *key,
+                                    size_t *count)
+{
+    const json_t *array = get_array(object, key);
+    *count = json_array_size(array);
+    struct package *packages = keep(*count * sizeof(struct package));
+    for (size_t i = 0; i < *count; i++) {
+        const json_t *package = json_array_get(array, i);
+        packages[i] = (struct package){
+            .name = get_text(package, "name"),
+            .version = get_text_or_null(package, "version"),
+            .debian = get_text_or_null(package, "debian"),
+            .place = get_place(package),
+        };
+    }
+    return packages;
+}
+
 static void read_device(struct device *device, const json_t *json)
 {
     device->name = get_text(json, "name");
@@ -117,15 +135,7 @@ static void read_device(struct device *device, const json_t *json)
     device->manifest = get_text_or_null(json, "manifest");
     device->sources = get_names(json, "sources");
     device->place = get_place(json);
-    const json_t *packages = get_array(json, "packages");
-    device->package_count = json_array_size(packages);
-    device->packages = keep(device->package_count * sizeof(struct package));
-    for (size_t i = 0; i < device->package_count; i++) {
-        const json_t *package = json_array_get(packages, i);
-        device->packages[i] = (struct package){
-            get_text(package, "name"), get_text_or_null(package, "version"),
-            get_text_or_null(package, "debian")};
-    }
+    device->packages = get_packages(json, "packages", &device->package_count);
 }
 
 /* One input, under the name `key`. */
@@ -297,6 +307,7 @@ struct graph *graph_read(const char *json_text)
         graph->source_places[i] = get_place(source);
     }
 
+    graph->libraries = get_packages(json, "libraries", &graph->library_count);
     const json_t *entry = json_object_get(json, "main");
     graph->entry_source = get_text(entry, "source");
     graph->entry = get_text(entry, "function");

@@ -10,6 +10,7 @@
  *     devices            kinds of devices: struct cfg_device
  *     nodes              id, kind, file, line, and what the kind needs
  *     sources            name, file, line
+ *     libraries          name, version, debian, file, line
  *     main               source, function, inputs, file, line
  *
  * Settling decides every choice by the keys, merges devices that are equal,
@@ -37,6 +38,7 @@ struct key {
 
 struct package {
     const char *name, *version, *debian;
+    struct place place;
 };
 
 /* struct cfg_device */
@@ -102,6 +104,8 @@ struct graph {
     size_t node_count;
     struct place *source_places;
     struct names sources; /* beside the entry point's */
+    struct package *libraries;
+    size_t library_count;
     const char *entry_source, *entry;
     struct place entry_place;
     struct node **inputs; /* of the entry point */

@@ -111,6 +111,13 @@ CFG_VALUE(cfg_need);  /* a device to be started before, and not passed on */
 /* More source files of the application: names or patterns ("part-?.c"). */
 #define cfg_sources(...) (CFG_AT, cfg_source_list(CFG_TEXTS(__VA_ARGS__)))
 
+/*
+ * A library of the host that the application is linked with, found by
+ * pkg-config: its name there, a version bound (">= 1.2.11", NULL for any), and
+ * the Debian package to install if it is missing.
+ */
+void cfg_library(const char *package, const char *version, const char *debian);
+
 /* One sentence for the unikernel's --help. */
 void cfg_about(const char *about);
 
@@ -296,7 +303,10 @@ cfg_arg cfg_arg_required_if(cfg_flag condition, cfg_arg arg);
 
 /* --- What the macros above are made of ------------------------------------ */
 
-/* Remember where in config.c we are, for messages. */
+/*
+ * Remember where in config.c we are, for messages. Within one statement that
+ * is its first line: that is what __LINE__ is in a macro's arguments.
+ */
 #ifdef CFG_IMPLEMENTATION
 #define CFG_AT ((void)0)
 #else
@@ -347,8 +357,9 @@ struct cfg_node *cfg_need_node(struct cfg_node *input);
 #define CFG_EACH_15(a, ...) (a).node, CFG_EACH_14(__VA_ARGS__)
 #define CFG_EACH_16(a, ...) (a).node, CFG_EACH_15(__VA_ARGS__)
 
-/* The functions above remember their place too. Inner calls come later. */
+/* The functions above remember their place too. */
 #ifndef CFG_IMPLEMENTATION
+#define cfg_library(...)        (CFG_AT, cfg_library(__VA_ARGS__))
 #define cfg_about(...)          (CFG_AT, cfg_about(__VA_ARGS__))
 #define cfg_fibers(...)         (CFG_AT, cfg_fibers(__VA_ARGS__))
 #define cfg_stack_size(...)     (CFG_AT, cfg_stack_size(__VA_ARGS__))

@@ -30,7 +30,7 @@ static int place_line;
 
 static struct cfg_node *last_node;
 static json_t *texts_kept;
-static json_t *nodes, *keys, *devices, *sources, *settings, *entry;
+static json_t *nodes, *keys, *devices, *sources, *libraries, *settings, *entry;
 
 /* Devices already in `devices`, by their place there. */
 static const struct cfg_device *known_devices[256];
@@ -183,6 +183,22 @@ void cfg_source_list(const char *const *names)
     }
 }
 
+static void append_package(json_t *packages, const char *name,
+                           const char *version, const char *debian)
+{
+    json_t *package = checked(json_object());
+    set(package, "name", json_string(name));
+    set(package, "version", text_or_null(version));
+    set(package, "debian", text_or_null(debian));
+    set_place(package);
+    append(packages, package);
+}
+
+void cfg_library(const char *package, const char *version, const char *debian)
+{
+    append_package(libraries, package, version, debian);
+}
+
 void cfg_about(const char *about)
 {
     set(settings, "about", json_string(about));
@@ -255,11 +271,7 @@ static json_int_t device_index(const struct cfg_device *device)
         const struct cfg_package *p = &device->packages[i];
         if (p->name == NULL)
             break;
-        json_t *package = checked(json_object());
-        set(package, "name", json_string(p->name));
-        set(package, "version", text_or_null(p->version));
-        set(package, "debian", text_or_null(p->debian));
-        append(packages, package);
+        append_package(packages, p->name, p->version, p->debian);
     }
     set(json, "packages", packages);
     set_place(json);
@@ -577,6 +589,7 @@ int main(int argc, char **argv)
     keys = checked(json_array());
     devices = checked(json_array());
     sources = checked(json_array());
+    libraries = checked(json_array());
     settings = checked(json_object());
     if (argc != 2) {
         (void)fprintf(stderr, "%s: this program is run by fata configure\n",
@@ -607,6 +620,7 @@ int main(int argc, char **argv)
     set(graph, "devices", devices);
     set(graph, "nodes", nodes);
     set(graph, "sources", sources);
+    set(graph, "libraries", libraries);
     set(graph, "main", entry);
     int fd = (int)strtol(argv[1], NULL, 10);
     if (json_dumpfd(graph, fd, JSON_COMPACT) != 0)
