@@ -33,7 +33,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
 def is_test(path):
-    return path.endswith(("_test.c", "_fuzz.c"))
+    return path.endswith(("_test.c", "_fuzz.c", "_double.h"))
 
 
 def sources(folder):
