@@ -8,3 +8,12 @@ $(SIM_TESTS:%=build/san/%): build/san/test/sim/hosts.o
 $(SIM_TESTS:%=build/host/%): build/host/test/sim/hosts.o
 build/san/test/sim/tcp_script_test: build/san/test/sim/script.o
 build/host/test/sim/tcp_script_test: build/host/test/sim/script.o
+
+# The conformance unikernel on this target, which images_test.py runs.
+CONFORMANCE_SIM_SRC = platform/conformance.c platform/main.c \
+  platform/devices.c $(filter-out %_test.c %_fuzz.c,\
+  $(wildcard base/*.c random/*.c)) $(LIB_ASM)
+build/sim/conformance.sim: $(CONFORMANCE_SIM_SRC)
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -fvisibility=hidden -fPIC -shared \
+	  -Wl,-Bsymbolic -o $@ $^ -l:libsodium.a

@@ -25,8 +25,8 @@ enum {
     STANDARD_PBUFS = 4096,
 };
 
-/* 2024-01-01 00:00 UTC. */
-#define STANDARD_WALL SECONDS(1704067200)
+/* 2026-01-01 00:00 UTC. */
+#define STANDARD_WALL SECONDS(1767225600)
 
 void *sim_alloc(size_t size)
 {

@@ -36,6 +36,12 @@ def setup():
                                   stderr=subprocess.STDOUT, timeout=120)
             assert done.returncode == 0, done.stdout
         images[name] = os.path.join(project, "dist", f"{name}.sim")
+    done = subprocess.run(
+        ("make", "build/sim/conformance.sim"), cwd=ROOT, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=120)
+    assert done.returncode == 0, done.stdout
+    images["conformance"] = os.path.join(ROOT, "build/sim/conformance.sim")
     with open(os.path.join(folder.name, "www/site/index.html"), "rb") as f:
         setup.page = f.read()
 
@@ -139,6 +145,49 @@ def a_run_in_which_nothing_is_left_to_happen_ends():
     assert done.returncode == 0, done.stderr
     assert "nothing is left to happen" in done.stderr, done.stderr
     assert "www" in done.stderr, done.stderr
+
+
+@test
+def the_platform_keeps_its_contract():
+    disk = os.path.join(folder.name, "disk")
+    with open(disk, "wb") as f:
+        f.truncate(1 << 20)
+    done = simulate(f"--block:disk={disk}", images["conformance"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = [line.split("| ")[1] for line in done.stdout.splitlines()]
+    assert len([r for r in results if r.startswith("ok ")]) > 10, results
+    assert not [r for r in results if r.startswith("not ok")], results
+    with open(disk, "rb") as f:
+        assert f.read() == bytes(1 << 20), "the file was written to"
+
+
+@test
+def arguments_arrive_word_by_word():
+    for word in ("a b", "\"", "it's", "back\\slash", "--x", "+y"):
+        done = simulate(images["conformance"], "--text=" + word)
+        assert f"text [{word}]\n" in done.stdout, (word, done.stdout)
+
+
+@test
+def a_failed_assertion_ends_one_unikernel_with_255():
+    done = simulate(images["conformance"], "--fault", "assert")
+    assert done.returncode == 255, (done.returncode, done.stderr)
+    assert "conformance.c:" in done.stdout, done.stdout
+    assert "assertion failed: " in done.stdout, done.stdout
+
+
+@test
+def an_exit_status_is_passed_on():
+    done = simulate(images["conformance"], "--fault", "exit")
+    assert done.returncode == 42, (done.returncode, done.stderr)
+
+
+@test
+def a_crash_names_the_node_the_time_and_the_seed():
+    done = simulate("--seed", "5", images["conformance"], "--fault", "guard")
+    assert done.returncode < 0, (done.returncode, done.stdout)
+    assert "node conformance crashed at" in done.stderr, done.stderr
+    assert "seed 5" in done.stderr, done.stderr
 
 
 @test
