@@ -170,9 +170,12 @@ static void measure(struct tcp_conn *c, const struct tcp_segment *s)
                        time_since(tcp->env->loop->now, c->rtt.sent_at));
     } else if (c->retries > 0 && c->timestamps && s->has_timestamps &&
                s->ts_echo != 0) {
-        /* What was sent again cannot be timed without the echo. */
+        /* What was sent again cannot be timed without the echo. One of an
+         * earlier retransmission, whose ACK was lost, would measure our own
+         * timer and lengthen it further. */
         uint32_t ms = tcp_ts_now(tcp, c->ts_offset) - s->ts_echo;
-        if (ms < 60000)
+        uint64_t since = time_since(tcp->env->loop->now, c->sent_at);
+        if (ms <= since / MILLISECONDS(1) + 1)
             tcp_rtt_sample(&c->rtt, MILLISECONDS(ms));
     }
 }
