@@ -225,25 +225,31 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
     return c;
 }
 
-static void release_queues(struct tcp_conn *c)
+static void release_unsent_and_unordered(struct tcp_conn *c)
 {
-    struct pbuf_queue queues[] = {
-        {.first = c->send_first},
-        {.first = c->receive_first},
-        {.first = c->reorder_first},
-    };
-    for (size_t i = 0; i < COUNT_OF(queues); i++)
-        pbuf_queue_clear(&queues[i]);
+    struct pbuf_queue send = {.first = c->send_first};
+    struct pbuf_queue reorder = {.first = c->reorder_first};
+
+    pbuf_queue_clear(&send);
+    pbuf_queue_clear(&reorder);
     c->send_first = c->send_last = c->cursor = NULL;
-    c->receive_first = c->receive_last = NULL;
     c->reorder_first = c->reorder_last = NULL;
-    c->send_bytes = c->receive_bytes = 0;
-    c->receive_pieces = c->reorder_pieces = 0;
+    c->send_bytes = c->reorder_pieces = 0;
+}
+
+static void release_received(struct tcp_conn *c)
+{
+    struct pbuf_queue receive = {.first = c->receive_first};
+
+    pbuf_queue_clear(&receive);
+    c->receive_first = c->receive_last = NULL;
+    c->receive_bytes = c->receive_pieces = 0;
 }
 
 static void conn_free(struct tcp_conn *c)
 {
-    release_queues(c);
+    release_unsent_and_unordered(c);
+    release_received(c);
     if (list_linked(&c->work))
         list_remove(&c->work);
     if (list_linked(&c->starved))
@@ -275,9 +281,11 @@ void tcp_conn_end(struct tcp_conn *c, enum err why)
     }
     c->broken = why;
     c->notify = true;
-    /* What was received before the end in order can still be read. */
-    if (why != OK || c->released)
-        release_queues(c);
+    release_unsent_and_unordered(c);
+    /* What was received in order is the reader's, to which it may be lent
+     * right now, until it closes the flow. */
+    if (c->released)
+        release_received(c);
     if (c->connected != NULL) {
         fata_connected *connected = c->connected;
         c->connected = NULL;

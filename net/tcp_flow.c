@@ -10,12 +10,12 @@ static enum err flow_try_read(struct fata_flow *flow, struct bytes *data)
 {
     struct tcp_conn *c = conn_of(flow);
 
+    if (c->broken != OK)
+        return c->broken;
     if (c->receive_first != NULL) {
         *data = pbuf_bytes(c->receive_first);
         return OK;
     }
-    if (c->broken != OK)
-        return c->broken;
     if (c->fin_received || c->state == TCP_CLOSED)
         return ERR_CLOSED;
     return ERR_AGAIN;
