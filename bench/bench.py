@@ -96,7 +96,7 @@ def tap_namespace(taps=1):
 def hello():
     """Process start to exit, against a static C program."""
     image = spt_image(project("hello"))
-    ours = [TENDER, "--", image, "--count=1", "--pause=0"]
+    ours = [TENDER, image, "--count=1", "--pause=0"]
     text = output(*ours).splitlines()
     peer = [os.path.join(BUILD, "bench/hello_c"), *text]
     wait_quiet()

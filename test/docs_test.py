@@ -76,8 +76,7 @@ class Shell:
     def __init__(self):
         self.folder = tree
         self.environment = {**os.environ}
-        for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "FATA_ROOT"):
-            self.environment.pop(name, None)
+        self.environment.pop("FATA_ROOT", None)
 
     def words(self, text):
         text = ENDLESS.sub(r"\1 -n \2", text)

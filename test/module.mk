@@ -49,7 +49,7 @@ test:
 
 bench:
 	@test/setup build bench
-	@$(MAKE) all bench-programs >/dev/null
+	@env -u MAKEFLAGS $(MAKE) all bench-programs >/dev/null
 	@bench/bench.py $(if $(QUICK),--quick)
 
 FUZZ_SECONDS = 60

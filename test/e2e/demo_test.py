@@ -12,8 +12,6 @@ def the_demo_serves_its_page_until_interrupted_and_leaves_nothing():
     port = free_port()
     place = folder()
     environment = {**os.environ, "DEMO_PORT": str(port), "TMPDIR": place}
-    environment.pop("MAKEFLAGS", None)
-    environment.pop("MAKELEVEL", None)
     demo = Process("make", "demo", cwd=ROOT, env=environment)
     url = demo.wait_for(r"http://localhost:\d+/", 120).group(0)
     assert url == f"http://localhost:{port}/"
