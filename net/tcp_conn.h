@@ -58,11 +58,12 @@ enum {
 };
 
 /* Times in nanoseconds. */
-#define TCP_RTO_INITIAL SECONDS(1)        /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN     MILLISECONDS(200) /* below its 1 s, as all hosts do */
-#define TCP_RTO_MAX     SECONDS(60)       /* RFC 6298 section 2.5 */
-#define TCP_DELAYED_ACK MILLISECONDS(40)  /* RFC 9293: below 500 ms */
-#define TCP_TIME_WAIT   SECONDS(60)       /* 2 MSL */
+#define TCP_RTO_INITIAL   SECONDS(1)        /* RFC 6298 section 2.1 */
+#define TCP_RTO_MIN       MILLISECONDS(200) /* below its 1 s, as all hosts do */
+#define TCP_RTO_MAX       SECONDS(60)       /* RFC 6298 section 2.5 */
+#define TCP_RTO_AFTER_SYN SECONDS(3)        /* RFC 6298 section 5.7 */
+#define TCP_DELAYED_ACK   MILLISECONDS(40)  /* RFC 9293: below 500 ms */
+#define TCP_TIME_WAIT     SECONDS(60)       /* 2 MSL */
 #define TCP_FIN_WAIT_MAX                                                       \
     SECONDS(60) /* for the FIN of a flow already closed                        \
                  */
@@ -288,6 +289,13 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
 
 /* tcp_output.c */
 void tcp_output(struct tcp_conn *c);
+/* What is left of the window last advertised. */
+static inline uint32_t tcp_advertised_window(const struct tcp_conn *c)
+{
+    if (seq_lt(c->rcv_adv, c->rcv_nxt))
+        return 0; /* the peer's FIN lay just behind the window */
+    return c->rcv_adv - c->rcv_nxt;
+}
 /* The window to advertise now, in bytes, before scaling. */
 uint32_t tcp_receive_window(struct tcp_conn *c);
 /* A window that was nearly shut has opened enough for the peer to be told. */
@@ -312,6 +320,8 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
 void tcp_rtt_init(struct tcp_rtt *rtt);
 void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample);
 void tcp_rtt_backoff(struct tcp_rtt *rtt);
+/* The handshake took this long; if SYNs were `repeated`, that says nothing. */
+void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated);
 void tcp_congestion_init(struct tcp_congestion *cc, uint32_t mss);
 /* `acked` new bytes were acknowledged outside recovery. */
 void tcp_congestion_acked(struct tcp_congestion *cc, uint32_t acked,

@@ -58,8 +58,10 @@ static struct tcp_half *half_new(struct tcp_listener *l,
                                  const struct tcp_tuple *tuple, uint32_t hash)
 {
     struct tcp *tcp = l->tcp;
+    bool full = l->half_count >= l->backlog ||
+                tcp->half_pool.in_use == tcp->half_pool.capacity;
 
-    if (l->half_count >= l->backlog) {
+    if (full && l->half_count > 0) {
         tcp->counters.backlog_evicted++;
         tcp_half_free(CONTAINER_OF(l->halves.next, struct tcp_half, link));
     }
@@ -155,9 +157,8 @@ static struct tcp_conn *promote(struct tcp_half *h)
     c->snd_wl2 = h->iss + 1;
     tcp_congestion_init(&c->congestion, c->mss);
     c->congestion.recover = h->iss;
-    if (h->retries == 0)
-        tcp_rtt_sample(&c->rtt,
-                       time_since(tcp->env->loop->now, h->answered_at));
+    tcp_rtt_handshake(&c->rtt, time_since(tcp->env->loop->now, h->answered_at),
+                      h->retries > 0);
     return c;
 }
 

@@ -102,10 +102,9 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
     }
     c->snd_una = c->snd_nxt = s->ack;
     c->state = TCP_ESTABLISHED;
-    if (c->retries == 0)
-        tcp_rtt_sample(&c->rtt, time_since(tcp->env->loop->now, c->sent_at));
+    tcp_rtt_handshake(&c->rtt, time_since(tcp->env->loop->now, c->sent_at),
+                      c->retries > 0);
     c->retries = 0;
-    c->rtt.timed = false;
     c->retransmit_at = TIME_NEVER;
     c->ack_now = true;
     tcp_conn_work(c);
@@ -117,7 +116,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
 static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *s,
                        uint32_t len)
 {
-    uint32_t window = c->rcv_adv - c->rcv_nxt;
+    uint32_t window = tcp_advertised_window(c);
 
     if (s->seq == c->rcv_nxt)
         return true;
@@ -129,13 +128,51 @@ static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *s,
     return len > 0 && s->seq + len - 1 - c->rcv_nxt < window;
 }
 
+static bool ts_recent_is_stale(const struct tcp_conn *c)
+{
+    return time_since(c->tcp->env->loop->now, c->ts_recent_at) >=
+           TS_RECENT_LIFE;
+}
+
 /* PAWS, RFC 7323 section 5.3 R1. */
-static bool too_old(struct tcp_conn *c, const struct tcp_segment *s)
+static bool too_old(const struct tcp_conn *c, const struct tcp_segment *s)
 {
     if (!c->timestamps || !s->has_timestamps || (s->flags & TCP_RST))
         return false;
-    return seq_lt(s->ts_value, c->ts_recent) &&
-           time_since(c->tcp->env->loop->now, c->ts_recent_at) < TS_RECENT_LIFE;
+    return seq_lt(s->ts_value, c->ts_recent) && !ts_recent_is_stale(c);
+}
+
+/*
+ * RFC 7323 section 4.3: the echo is of the segment that the next ACK
+ * acknowledges first.
+ */
+static void remember_timestamp(struct tcp_conn *c, const struct tcp_segment *s)
+{
+    if (!c->timestamps || !s->has_timestamps ||
+        seq_gt(s->seq, c->last_ack_sent))
+        return;
+    if (seq_geq(s->ts_value, c->ts_recent) || ts_recent_is_stale(c)) {
+        c->ts_recent = s->ts_value;
+        c->ts_recent_at = c->tcp->env->loop->now;
+    }
+}
+
+/*
+ * Answer a segment that is not taken. Data and a FIN need their ACK, or they
+ * come again for ever; anything else, if we answered it each time, could be
+ * answered in turn, for ever, and a SYN is mostly forged (RFC 5961 section 4).
+ */
+static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *s,
+                                uint32_t len)
+{
+    if (s->flags & TCP_RST)
+        return;
+    if (len == 0 || (s->flags & TCP_SYN)) {
+        challenge(c);
+        return;
+    }
+    c->ack_now = true;
+    tcp_conn_work(c);
 }
 
 /* Remove `n` acknowledged bytes from the front of the send queue. */
@@ -300,6 +337,9 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
         c->snd_wnd = c->snd_wnd_max = (uint32_t)s->window << c->snd_scale;
         c->snd_wl1 = s->seq;
         c->snd_wl2 = s->ack;
+        tcp_rtt_handshake(&c->rtt,
+                          time_since(c->tcp->env->loop->now, c->sent_at),
+                          c->retries > 0);
         c->retries = 0;
         c->retransmit_at = TIME_NEVER;
         connected(c);
@@ -589,34 +629,17 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
 
     if (too_old(c, s)) {
         tcp->counters.paws_dropped++;
-        c->ack_now = true;
-        tcp_conn_work(c);
+        answer_unacceptable(c, s, len);
         goto drop;
     }
     if (!acceptable(c, s, len)) {
         tcp->counters.out_of_window++;
-        if (s->flags & TCP_RST)
-            goto drop;
-        /* Data needs its ACK, or it comes again for ever; an empty segment
-         * that we answer each time could be answered in turn, for ever. */
-        if (len > 0) {
-            c->ack_now = true;
-            tcp_conn_work(c);
-        } else {
-            challenge(c);
-        }
+        answer_unacceptable(c, s, len);
         goto drop;
     }
     if (control_input(c, s))
         goto drop;
-    /* RFC 7323 section 4.3: the echo is of the segment that the next ACK
-     * acknowledges first. */
-    if (c->timestamps && s->has_timestamps &&
-        seq_geq(s->ts_value, c->ts_recent) &&
-        seq_leq(s->seq, c->last_ack_sent)) {
-        c->ts_recent = s->ts_value;
-        c->ts_recent_at = tcp->env->loop->now;
-    }
+    remember_timestamp(c, s);
     if (!ack_input(c, s, data_len))
         goto drop;
     fin_acknowledged(c);
@@ -750,6 +773,7 @@ void tcp_error(void *context, const struct ip_error *error)
         if (mss >= c->mss)
             return;
         c->mss = (uint16_t)mss;
+        c->rtt.timed = false; /* it is sent again */
         c->snd_nxt = c->snd_una;
         c->cursor = NULL;
         tcp_conn_work(c);

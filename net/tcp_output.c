@@ -41,16 +41,9 @@ static uint32_t receive_room(const struct tcp_conn *c)
     return smaller(room, (uint32_t)UINT16_MAX << c->rcv_scale);
 }
 
-static uint32_t advertised_window(const struct tcp_conn *c)
-{
-    if (seq_lt(c->rcv_adv, c->rcv_nxt))
-        return 0; /* the peer's FIN lay just behind the window */
-    return c->rcv_adv - c->rcv_nxt;
-}
-
 uint32_t tcp_receive_window(struct tcp_conn *c)
 {
-    uint32_t advertised = advertised_window(c);
+    uint32_t advertised = tcp_advertised_window(c);
     uint32_t window = receive_room(c);
 
     /* RFC 9293 section 3.8.6.2.2: in steps worth an ACK, but where packet
@@ -64,7 +57,7 @@ uint32_t tcp_receive_window(struct tcp_conn *c)
 
 bool tcp_window_opened(const struct tcp_conn *c)
 {
-    uint32_t advertised = advertised_window(c);
+    uint32_t advertised = tcp_advertised_window(c);
     uint32_t most = TCP_RECEIVE_BUFFER / 2;
 
     if (c->fin_received || advertised >= most)
@@ -442,7 +435,7 @@ void tcp_output(struct tcp_conn *c)
     }
     /* A window nearly shut may open because buffers of sent data came back. */
     if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED &&
-        advertised_window(c) < 2 * (uint32_t)c->mss && tcp_window_opened(c))
+        tcp_advertised_window(c) < 2 * (uint32_t)c->mss && tcp_window_opened(c))
         c->ack_now = true;
     if (c->ack_now && c->state != TCP_SYN_SENT)
         tcp_send_ack(c);

@@ -35,6 +35,15 @@ void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample)
         rtt->rto = TCP_RTO_MAX;
 }
 
+void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated)
+{
+    rtt->timed = false;
+    if (repeated)
+        rtt->rto = TCP_RTO_AFTER_SYN;
+    else
+        tcp_rtt_sample(rtt, took);
+}
+
 /* RFC 6298 section 5.5. */
 void tcp_rtt_backoff(struct tcp_rtt *rtt)
 {

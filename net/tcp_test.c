@@ -140,9 +140,107 @@ static void a_reset_is_told_before_bytes_not_yet_read(void)
     double_free(d);
 }
 
+/* ---- the handshake */
+
+/* RFC 6298 section 5.7. */
+static void a_repeated_handshake_leaves_a_timeout_of_three_seconds(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct tcp_segment s = syn_from(PEER_PORT);
+
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    double_run(d, SECONDS(4)); /* two more answers */
+    establish(d, PEER_PORT);
+    CHECK_EQ(conn_of_flow(flow)->rtt.rto, SECONDS(3));
+    establish(d, PEER_PORT + 1);
+    CHECK_EQ(conn_of_flow(flow)->rtt.rto, TCP_RTO_MIN);
+    double_free(d);
+}
+
+/* However many half-open connections the listener may hold. */
+static void the_oldest_half_open_gives_way_when_the_pool_is_empty(void)
+{
+    struct fata_listen_options options = {.backlog = 100000};
+    struct double_tcp *d = begin(8, &options);
+    uint32_t most = d->tcp->half_pool.capacity;
+
+    for (uint16_t i = 0; i < most + 10; i++) {
+        struct tcp_segment s = syn_from((uint16_t)(2000 + i));
+        double_deliver(d, &s, bytes_of(NULL, 0));
+    }
+    CHECK_EQ(d->tcp->half_pool.in_use, most);
+    establish(d, PEER_PORT);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 1);
+    double_free(d);
+}
+
+/* ---- forged and stray segments */
+
+/* RFC 5961 section 4.2: whatever its sequence number. */
+static void syns_outside_the_window_are_challenged_but_seldom(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    uint32_t before = d->sent_count;
+    for (uint32_t i = 0; i < 100; i++) {
+        struct tcp_segment s = segment_for(flow, 0x40000000 + i, TCP_SYN);
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        double_run(d, MILLISECONDS(1));
+    }
+    CHECK_EQ(d->sent_count - before, 1);
+    double_free(d);
+}
+
+static void empty_segments_with_old_timestamps_are_answered_but_seldom(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    c->timestamps = true;
+    c->ts_recent = 1000;
+    c->ts_recent_at = d->loop.now;
+    uint32_t before = d->sent_count;
+    for (uint32_t i = 0; i < 100; i++) {
+        struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+        s.has_timestamps = true;
+        s.ts_value = 999;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        double_run(d, MILLISECONDS(1));
+    }
+    CHECK_EQ(d->sent_count - before, 1);
+    double_free(d);
+}
+
+/* RFC 7323 section 5.5. */
+static void a_timestamp_that_went_stale_is_replaced(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    c->timestamps = true;
+    c->ts_recent = 1000;
+    c->ts_recent_at = 0;
+    double_run(d, SECONDS(25 * 24 * 3600));
+    struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+    s.has_timestamps = true;
+    s.ts_value = 1000 + 0x81000000;
+    double_deliver(d, &s, bytes_of_string("x"));
+    CHECK_EQ(c->ts_recent, s.ts_value);
+    CHECK_EQ(c->receive_bytes, 1);
+    double_free(d);
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
     RUN(a_reset_is_told_before_bytes_not_yet_read);
+    RUN(a_repeated_handshake_leaves_a_timeout_of_three_seconds);
+    RUN(the_oldest_half_open_gives_way_when_the_pool_is_empty);
+    RUN(syns_outside_the_window_are_challenged_but_seldom);
+    RUN(empty_segments_with_old_timestamps_are_answered_but_seldom);
+    RUN(a_timestamp_that_went_stale_is_replaced);
     return test_result();
 }
