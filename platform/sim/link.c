@@ -115,9 +115,6 @@ static void corrupt(struct sim_pipe *pipe, struct sim_frame *frame)
     if (frame->len <= HEADER ||
         (frame->data[12] << 8 | frame->data[13]) == ETHERTYPE_ARP)
         return;
-    /* A device would have sent it with its checksum, whatever its size. */
-    sim_frame_complete(frame);
-
     uint32_t bits = (frame->len - HEADER) * 8;
     uint32_t first = prng_below(prng, bits);
     uint32_t pattern = 1 | prng_below(prng, 1 << CORRUPT_BITS);
@@ -137,15 +134,12 @@ static void pipe_arrived(struct sim_event *event)
     frame->pipe->arrived(frame->pipe->port, frame);
 }
 
-/* One copy of a frame sets out. */
-static void pipe_travel(struct sim_pipe *pipe, struct sim_frame *frame)
+static void pipe_delay(struct sim_pipe *pipe, struct sim_frame *frame)
 {
     struct sim *sim = pipe->port->link->sim;
     const struct sim_faults *faults = &pipe->faults;
     uint64_t delay = faults->delay;
 
-    if (prng_chance(&pipe->prng, faults->corrupt_ppm))
-        corrupt(pipe, frame);
     if (faults->jitter > 0)
         delay = time_add(delay, prng_u64(&pipe->prng) % faults->jitter);
     if (prng_chance(&pipe->prng, faults->reorder_ppm)) {
@@ -156,6 +150,26 @@ static void pipe_travel(struct sim_pipe *pipe, struct sim_frame *frame)
     }
     frame->event.fire = pipe_arrived;
     sim_schedule(sim, &frame->event, time_add(sim->now, delay));
+}
+
+/* One copy of a frame sets out. */
+static void pipe_travel(struct sim_pipe *pipe, struct sim_frame *frame)
+{
+    struct sim_frames cut;
+
+    if (!prng_chance(&pipe->prng, pipe->faults.corrupt_ppm)) {
+        pipe_delay(pipe, frame);
+        return;
+    }
+    /* Corrupted is what a device sends, with its checksums: no one after it
+     * may compute them over the wrong bits. */
+    sim_frames_init(&cut);
+    sim_frame_segment(frame, &cut);
+    corrupt(pipe, cut.first);
+    while ((frame = sim_frames_take(&cut)) != NULL) {
+        frame->pipe = pipe;
+        pipe_delay(pipe, frame);
+    }
 }
 
 static void pipe_depart(struct sim_pipe *pipe, struct sim_frame *frame)

@@ -48,12 +48,12 @@ static uint32_t sum_of(uint32_t sum, const uint8_t *at, size_t len)
     return sum;
 }
 
-void sim_frame_complete(struct sim_frame *frame)
+/* Complete the checksum: the field holds the sum of the pseudo-header. */
+static void complete(struct sim_frame *frame)
 {
     if (frame->checksum_offset == 0)
         return;
     assert(frame->checksum_start + frame->checksum_offset + 2U <= frame->len);
-    /* The field holds the sum of the pseudo-header already. */
     uint8_t *start = frame->data + frame->checksum_start;
     uint32_t sum = sum_of(0, start, frame->len - frame->checksum_start);
     store16(start + frame->checksum_offset, ~sum & 0xffff);
@@ -106,7 +106,7 @@ static struct sim_frame *segment_of(const struct sim_frame *frame,
 void sim_frame_segment(struct sim_frame *frame, struct sim_frames *out)
 {
     if (frame->gso_size == 0) {
-        sim_frame_complete(frame);
+        complete(frame);
         sim_frames_put(out, frame);
         return;
     }

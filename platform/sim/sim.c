@@ -138,7 +138,9 @@ struct sim *sim_new(const struct sim_options *options)
 
 void sim_free(struct sim *sim)
 {
-    /* Every event is the first member of what was allocated for it. */
+    static_assert(offsetof(struct sim_frame, event) == 0 &&
+                      offsetof(struct call, event) == 0,
+                  "an event is freed as what it begins");
     for (size_t i = 0; i < sim->heap.count; i++)
         free(sim->heap.events[i]);
     free(sim->heap.events);

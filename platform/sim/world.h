@@ -154,14 +154,9 @@ void sim_frames_put(struct sim_frames *frames, struct sim_frame *frame);
 struct sim_frame *sim_frames_take(struct sim_frames *frames);
 
 /*
- * Do in software what a sender left to its device (segment.c): complete the
- * checksum, over the frame as large as it is.
- */
-void sim_frame_complete(struct sim_frame *frame);
-
-/*
- * Cut a frame that is larger than a segment into frames with headers of their
- * own, appended to `out`; takes `frame`. Any other is completed and appended.
+ * Do what a sender left to its device (segment.c): cut a frame that is larger
+ * than a segment into frames with headers of their own, or complete the
+ * checksum of any other. Takes `frame`, appends to `out` at least one.
  */
 void sim_frame_segment(struct sim_frame *frame, struct sim_frames *out);
 
