@@ -16,6 +16,7 @@ enum {
 };
 
 static void output_task(struct loop_task *task);
+static void starved_retry(struct timer *timer, uint64_t now);
 static void time_wait_expire(struct timer *timer, uint64_t now);
 
 static enum err carve(struct tcp *tcp, const struct tcp_options *options)
@@ -78,6 +79,7 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     list_init(&tcp->starved);
     list_init(&tcp->time_wait_order);
     tcp->output_task.run = output_task;
+    tcp->starved_timer.fire = starved_retry;
     tcp->time_wait_timer.fire = time_wait_expire;
 
     struct ip_protocol protocol = {
@@ -234,6 +236,7 @@ static void release_unsent_and_unordered(struct tcp_conn *c)
     pbuf_queue_clear(&reorder);
     c->send_first = c->send_last = c->cursor = NULL;
     c->reorder_first = c->reorder_last = NULL;
+    c->tcp->reorder_pieces -= c->reorder_pieces;
     c->send_bytes = c->reorder_pieces = 0;
 }
 
@@ -243,6 +246,7 @@ static void release_received(struct tcp_conn *c)
 
     pbuf_queue_clear(&receive);
     c->receive_first = c->receive_last = NULL;
+    c->tcp->received_pieces -= c->receive_pieces;
     c->receive_bytes = c->receive_pieces = 0;
 }
 
@@ -320,19 +324,45 @@ void tcp_conn_work(struct tcp_conn *c)
     loop_defer(c->tcp->env->loop, &c->tcp->output_task);
 }
 
-/* Buffers came back: those who waited for some may try again. */
+/* Buffers may have come back: those who waited for some may try again. */
 static void feed_starved(struct tcp *tcp)
 {
-    /* As many as wait now: who fails again joins at the end. */
-    for (struct list *last = tcp->starved.prev;
-         !list_empty(&tcp->starved) && !tcp_short_of_buffers(tcp, 4);) {
+    struct list end = {0};
+
+    /* As many as wait now: who fails again joins behind the end. */
+    list_append(&tcp->starved, &end);
+    while (tcp->starved.next != &end && !tcp_short_of_buffers(tcp, 4)) {
         struct list *first = list_take_first(&tcp->starved);
         struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, starved);
         c->notify = true;
         tcp_conn_notify(c);
-        if (first == last)
-            return;
     }
+    list_remove(&end);
+}
+
+/* Most come back by ACKs, and are noticed by output_task; but a reader, another
+ * protocol or the device may have held them. */
+static void starved_retry(struct timer *timer, uint64_t now)
+{
+    struct tcp *tcp = CONTAINER_OF(timer, struct tcp, starved_timer);
+
+    feed_starved(tcp);
+    if (!list_empty(&tcp->starved))
+        timer_set(&tcp->env->loop->timers, timer,
+                  time_add(now, TCP_STARVED_RETRY));
+}
+
+void tcp_starve(struct tcp_conn *c)
+{
+    struct tcp *tcp = c->tcp;
+    struct loop *loop = tcp->env->loop;
+
+    tcp->counters.no_memory++;
+    if (!list_linked(&c->starved))
+        list_append(&tcp->starved, &c->starved);
+    if (!timer_armed(&tcp->starved_timer))
+        timer_set(&loop->timers, &tcp->starved_timer,
+                  loop_deadline(loop, TCP_STARVED_RETRY));
 }
 
 static void output_task(struct loop_task *task)

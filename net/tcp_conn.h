@@ -67,6 +67,7 @@ enum {
 #define TCP_FIN_WAIT_MAX                                                       \
     SECONDS(60) /* for the FIN of a flow already closed                        \
                  */
+#define TCP_STARVED_RETRY MILLISECONDS(10)
 #define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
 
 /* What identifies a connection, ready to be hashed. */
@@ -227,6 +228,9 @@ struct tcp {
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
     struct list work;
     struct list starved;
+    struct timer starved_timer;
+    /* Packet buffers in the queues of all connections. */
+    uint32_t received_pieces, reorder_pieces;
     struct loop_task output_task;
     struct list time_wait_order;
     struct timer time_wait_timer;
@@ -260,6 +264,9 @@ static inline uint32_t tcp_ts_now(const struct tcp *tcp, uint32_t offset)
 {
     return (uint32_t)(tcp->env->loop->now / 1000000) + offset;
 }
+/* `c` waits for packet buffers: its handler is called when there may be some.
+ */
+void tcp_starve(struct tcp_conn *c);
 /* Fewer than one in `fraction` of the packet buffers are left. */
 bool tcp_short_of_buffers(const struct tcp *tcp, uint32_t fraction);
 

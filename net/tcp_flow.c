@@ -37,6 +37,7 @@ static void flow_consume(struct fata_flow *flow, size_t n)
         if (c->receive_first == NULL)
             c->receive_last = NULL;
         c->receive_pieces--;
+        c->tcp->received_pieces--;
         pbuf_give(p);
     }
     if (c->state != TCP_CLOSED && tcp_window_opened(c)) {
@@ -55,15 +56,6 @@ static enum err writable(const struct tcp_conn *c)
     if (c->send_bytes >= TCP_SEND_BUFFER)
         return ERR_AGAIN;
     return OK;
-}
-
-/* There are no buffers: the handler is called when there may be some. */
-static enum err starve(struct tcp_conn *c)
-{
-    c->tcp->counters.no_memory++;
-    if (!list_linked(&c->starved))
-        list_append(&c->tcp->starved, &c->starved);
-    return ERR_AGAIN;
 }
 
 static void send_queue_put(struct tcp_conn *c, struct pbuf *p)
@@ -103,8 +95,10 @@ static enum err flow_try_write(struct fata_flow *flow, struct bytes data,
         c->send_bytes += n;
         *taken += n;
     }
-    if (*taken == 0)
-        return starve(c);
+    if (*taken == 0) {
+        tcp_starve(c);
+        return ERR_AGAIN;
+    }
     tcp_conn_work(c);
     return OK;
 }

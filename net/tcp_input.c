@@ -404,6 +404,7 @@ static void receive_append(struct tcp_conn *c, struct pbuf *p)
         last->after = p;
     c->receive_last = p;
     c->receive_pieces++;
+    c->tcp->received_pieces++;
 }
 
 /* Hold a piece that starts beyond RCV.NXT, trimming what is there already. */
@@ -451,6 +452,7 @@ static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
                 c->reorder_last = NULL;
             pbuf_give(q);
             c->reorder_pieces--;
+            c->tcp->reorder_pieces--;
         }
     }
     p->after = *place;
@@ -458,6 +460,7 @@ static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
     if (p->after == NULL)
         c->reorder_last = p;
     c->reorder_pieces++;
+    c->tcp->reorder_pieces++;
     if (c->reorder_last == NULL)
         for (struct pbuf *q = p; q != NULL; q = q->after)
             c->reorder_last = q;
@@ -475,6 +478,7 @@ static void reorder_drain(struct tcp_conn *c)
         if (c->reorder_first == NULL)
             c->reorder_last = NULL;
         c->reorder_pieces--;
+        c->tcp->reorder_pieces--;
         if (seen >= p->len) {
             pbuf_give(p);
             continue;
@@ -482,6 +486,26 @@ static void reorder_drain(struct tcp_conn *c)
         pbuf_skip(p, seen);
         receive_append(c, p);
     }
+}
+
+/*
+ * May `c` hold more data in packet buffers, which all share? What is dropped
+ * comes again. So much is kept that peers who send what nobody reads, or
+ * nothing but pieces with gaps before them, neither keep others from writing
+ * (tcp_flow.c asks for a quarter) nor the device from receiving.
+ */
+static bool may_hold(const struct tcp_conn *c, bool in_order)
+{
+    const struct tcp *tcp = c->tcp;
+    uint32_t capacity = tcp->env->pbufs->full.capacity;
+
+    if (in_order && c->receive_bytes == 0)
+        return !tcp_short_of_buffers(tcp, 32);
+    if (tcp_short_of_buffers(tcp, 8))
+        return false;
+    if (in_order)
+        return tcp->received_pieces < capacity / 2;
+    return tcp->reorder_pieces < capacity / 8;
 }
 
 /* Seventh: the data, already known to touch the window. Takes `data`. */
@@ -513,14 +537,12 @@ static void data_input(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
         len = edge - seq;
         pbuf_trim(data, len);
     }
-    /* The reserve is for those whose readers keep up. */
-    if (tcp_short_of_buffers(tcp, 8) &&
-        (c->receive_bytes > 0 || seq != c->rcv_nxt)) {
+    bool in_order = seq == c->rcv_nxt;
+    if (!may_hold(c, in_order)) {
         tcp->counters.no_memory++;
         pbuf_give(data);
         return;
     }
-    bool in_order = seq == c->rcv_nxt;
     bool gap = c->reorder_first != NULL || !in_order;
     while (data != NULL) {
         struct pbuf *rest = data->next;

@@ -233,6 +233,131 @@ static void a_timestamp_that_went_stale_is_replaced(void)
     double_free(d);
 }
 
+/* ---- packet buffers, which all connections share */
+
+enum { HELD_MAX = 256 };
+
+/* Whoever else has buffers: takes all but `left` of them. */
+static uint32_t take_buffers(struct double_tcp *d, struct pbuf **held,
+                             uint32_t left)
+{
+    uint32_t count = 0;
+
+    while (d->pbufs.full.capacity - d->pbufs.full.in_use > left)
+        held[count++] = pbuf_take(&d->pbufs);
+    return count;
+}
+
+static void a_writer_is_told_of_buffers_whoever_gave_them_back(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct pbuf *held[HELD_MAX];
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    uint32_t count = take_buffers(d, held, 10);
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken),
+             ERR_AGAIN);
+    double_run(d, SECONDS(1));
+    CHECK_EQ(calls, 0);
+    while (count > 0)
+        pbuf_give(held[--count]);
+    double_run(d, MILLISECONDS(20));
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+    double_run(d, SECONDS(1));
+    CHECK_EQ(calls, 1);
+    double_free(d);
+}
+
+static struct fata_flow *pair[2];
+
+/* Both write, in vain; one closes both. */
+static void close_both(struct fata_flow *f, void *context)
+{
+    (void)f;
+    (void)context;
+    calls++;
+    fata_flow_abort(pair[0]);
+    fata_flow_abort(pair[1]);
+}
+
+static void a_starved_writer_may_close_another_and_itself(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct pbuf *held[HELD_MAX];
+    size_t taken;
+
+    uint32_t count = 0;
+    for (uint16_t i = 0; i < 2; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        pair[i] = flow;
+        fata_flow_set_handler(flow, close_both, NULL);
+    }
+    count = take_buffers(d, held, 10);
+    for (int i = 0; i < 2; i++)
+        CHECK_EQ(fata_flow_try_write(pair[i], bytes_of_string("x"), &taken),
+                 ERR_AGAIN);
+    while (count > 0)
+        pbuf_give(held[--count]);
+    double_run(d, SECONDS(1));
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+    double_free(d);
+}
+
+static void check_somebody_can_write(struct double_tcp *d)
+{
+    size_t taken;
+
+    establish(d, 10);
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+}
+
+/* SegmentSmack (CVE-2018-5390). */
+static void bytes_out_of_order_hold_few_buffers(void)
+{
+    struct double_tcp *d = begin(20, NULL);
+
+    for (uint16_t i = 0; i < 10; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        for (uint32_t off = 1; off < 200; off += 2)
+            deliver(d, flow, off, bytes_of_string("x"));
+    }
+    CHECK(d->pbufs.full.in_use <= d->pbufs.full.capacity / 8);
+    check_somebody_can_write(d);
+    double_free(d);
+}
+
+static void what_nobody_reads_holds_half_of_all_buffers(void)
+{
+    static const uint8_t content[1000];
+    struct double_tcp *d = begin(20, NULL);
+
+    for (uint16_t i = 0; i < 10; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        for (uint32_t n = 0; n < 50; n++)
+            deliver(d, flow, 0, BYTES(content));
+    }
+    CHECK(d->pbufs.full.in_use <= d->pbufs.full.capacity / 2 + 10);
+    check_somebody_can_write(d);
+    double_free(d);
+}
+
+/* However many connections hold a byte each, packets can be received. */
+static void the_device_is_always_left_some_buffers(void)
+{
+    struct double_tcp *d = begin(300, NULL);
+
+    for (uint16_t i = 0; i < 300; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        deliver(d, flow, 0, bytes_of_string("x"));
+    }
+    CHECK(d->pbufs.full.capacity - d->pbufs.full.in_use >=
+          d->pbufs.full.capacity / 32 - 1);
+    double_free(d);
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
@@ -242,5 +367,10 @@ int main(void)
     RUN(syns_outside_the_window_are_challenged_but_seldom);
     RUN(empty_segments_with_old_timestamps_are_answered_but_seldom);
     RUN(a_timestamp_that_went_stale_is_replaced);
+    RUN(a_writer_is_told_of_buffers_whoever_gave_them_back);
+    RUN(a_starved_writer_may_close_another_and_itself);
+    RUN(bytes_out_of_order_hold_few_buffers);
+    RUN(what_nobody_reads_holds_half_of_all_buffers);
+    RUN(the_device_is_always_left_some_buffers);
     return test_result();
 }
