@@ -48,10 +48,10 @@ static int add_rules(scmp_filter_ctx filter, const struct filter_grants *grants)
                                            priorities[i].priority);
     failed |= allow_fd(filter, SCMP_SYS(write), STDOUT_FILENO);
     /* Without a signal mask, or nothing but SIGKILL would end a guest. */
-    failed |= seccomp_rule_add(
-        filter, SCMP_ACT_ALLOW, SCMP_SYS(epoll_pwait), 2,
-        SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)grants->epollfd),
-        SCMP_A4(SCMP_CMP_EQ, 0));
+    failed |=
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(epoll_pwait), 2,
+                         SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)grants->epollfd),
+                         SCMP_A4(SCMP_CMP_EQ, 0));
     failed |= allow_fd(filter, SCMP_SYS(timerfd_settime), grants->timerfd);
     failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(exit_group), 0);
     failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clock_gettime),
