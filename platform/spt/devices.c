@@ -128,6 +128,22 @@ static long read_frame(const struct solo5_entry *entry, struct pbuf_pool *pool,
     return n;
 }
 
+/*
+ * Lose up to `max` frames for lack of buffers. Left in the device they would
+ * keep us from ever sleeping, and so from the rest we have to do.
+ */
+static enum err drop_frames(const struct solo5_entry *entry, size_t max)
+{
+    for (size_t i = 0; i < max; i++) {
+        long n = syscall3(SYS_READ, entry->hostfd, (long)frame, sizeof(frame));
+        if (n < 0 && outcome(n) == ERR_AGAIN)
+            return OK;
+        if (n <= 0)
+            return ERR_IO;
+    }
+    return OK;
+}
+
 enum err platform_net_receive(struct platform *platform, uint32_t handle,
                               struct pbuf_pool *pool, struct pbuf **packets,
                               size_t max, size_t *count)
@@ -137,8 +153,11 @@ enum err platform_net_receive(struct platform *platform, uint32_t handle,
 
     for (*count = 0; *count < max; ++*count) {
         struct pbuf *p = pbuf_take(pool);
-        if (p == NULL)
+        /* What has been read may free buffers once it is dealt with. */
+        if (p == NULL && *count > 0)
             return OK;
+        if (p == NULL)
+            return drop_frames(entry, max);
         long n = read_frame(entry, pool, p);
         if (n <= 0) {
             pbuf_give(p);

@@ -9,6 +9,7 @@ import atexit
 import glob
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -28,7 +29,7 @@ SOURCE = """
 #include "abi/solo5.h"
 #include "base/fmt.h"
 #include "platform/platform.h"
-SOLO5_MANIFEST()
+SOLO5_MANIFEST(DEVICES)
 static void print(struct platform *platform, const char *format, ...)
 {
     char text[200];
@@ -57,11 +58,12 @@ def setup():
             TARGET[key] = value.split()
 
 
-def image(body, flags=(), head="", stderr=None):
+def image(body, flags=(), head="", stderr=None, devices=""):
     """Build an image whose platform_main is `body`; its path."""
     name = os.path.join(FOLDER, "image")
     with open(name + ".c", "w") as f:
-        f.write(head + SOURCE.replace("BODY", body))
+        f.write(head + SOURCE.replace("DEVICES", devices)
+                .replace("BODY", body))
     sources = [path for pattern in TARGET["sources"]
                for path in glob.glob(os.path.join(ROOT, pattern))]
     sources += [os.path.join(ROOT, "base", f"{part}.c")
@@ -76,8 +78,9 @@ def image(body, flags=(), head="", stderr=None):
     return name
 
 
-def boot(path, *options):
+def boot(path, *options, pass_fds=()):
     result = subprocess.run([TENDER, *options, path], timeout=30,
+                            pass_fds=pass_fds,
                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True)
     return result.returncode, result.stdout
@@ -160,6 +163,46 @@ def entropy_differs_from_run_to_run_also_under_a_stock_tender():
     assert all(s == 0 and o.startswith("0 ") and len(o) == 202
                for s, o in outs), outs
     assert len({o for _, o in outs}) == 4, outs
+
+
+@test
+def entropy_that_was_given_out_is_gone_from_memory():
+    path = image("""
+    uint8_t bytes[32], given[32];
+    memcpy(given, spt_answers + 8, sizeof(given));
+    enum err err = platform_entropy(platform, bytes, sizeof(bytes));
+    print(platform, "%d %d %d", (int)err, memcmp(bytes, given, 32),
+          (int)spt_answers[8] + spt_answers[20] + spt_answers[39]);
+    """, head='#include "platform/spt/spt.h"\n')
+    assert boot(path) == (0, "0 0 0"), boot(path)
+
+
+@test
+def frames_without_buffers_for_them_do_not_keep_it_awake():
+    path = image("""
+    struct platform_net_info info;
+    struct pbuf_pool pool;
+    struct pbuf *packets[8];
+    size_t count = 0;
+    if (platform_net_open(platform, "service", &info) != OK ||
+        pbuf_pool_init(&pool, platform_memory(platform), 1, 0) != OK)
+        return 1;
+    struct pbuf *only = pbuf_take(&pool);
+    uint64_t now = platform_clock_monotonic(platform);
+    print(platform, "%d ", (int)platform_wait(platform, now));
+    if (platform_net_receive(platform, info.handle, &pool, packets, 8,
+                             &count) != OK || count != 0)
+        return 1;
+    pbuf_give(only);
+    print(platform, "%d", (int)platform_wait(platform, now));
+    """, devices='SOLO5_NET("service")')
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, its:
+        for _ in range(3):
+            ours.send(bytes(60))
+        outcome = boot(path, f"--net:service=@{its.fileno()}",
+                       pass_fds=[its.fileno()])
+    assert outcome == (0, "2 0"), outcome
 
 
 @test

@@ -133,6 +133,9 @@ enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
 
     put_bytes(&w, from);
     platform->entropy = bytes_after(platform->entropy, from.len);
+    /* Nobody who reads the memory later is to learn what was given out. */
+    if (from.len > 0)
+        explicit_bzero(spt_answers + (from.at - spt_answers), from.len);
     while (w.len < len) {
         uint64_t word;
         if (!random_from_cpu(&word))
