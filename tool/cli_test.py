@@ -806,6 +806,31 @@ def an_unreadable_file_is_named(tmp):
 
 
 @test
+def two_builds_at_once_do_not_disturb_each_other(tmp):
+    folder = project(tmp)
+    both = [subprocess.Popen([FATA, "build", "-q"], cwd=folder,
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                             text=True) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        check(process.returncode == 0, err)
+    check(os.listdir(os.path.join(folder, "dist")) == ["app.spt"], "the image")
+
+
+@test
+def a_process_without_standard_descriptors_spoils_no_disk(tmp):
+    folder = project(tmp, 'cfg_main("app.c", "app_main", cfg_block("disk"));',
+                     parameters=", struct fata_block *disk",
+                     code='(void)disk; fata_print(env, "ran"); return 0;')
+    good("build", "-t", "unix", cwd=folder)
+    disk = write(folder, "disk", "d" * 1024)
+    for words in ("", "--no-such-argument"):
+        subprocess.run(["sh", "-c", "exec dist/app.unix --block:disk=disk "
+                        f"{words} <&- >&- 2>&-"], cwd=folder, timeout=60)
+        check(read(disk) == "d" * 1024, "the disk was written to")
+
+
+@test
 def ten_thousand_files_are_packed_at_once(tmp):
     folder, site = crunch_project(tmp)
     for i in range(100):

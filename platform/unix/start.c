@@ -6,6 +6,7 @@
  * Options of the platform are taken out wherever they stand before a word
  * `--`; all the other words are the unikernel's boot arguments.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -255,6 +256,21 @@ static bool memory_map(struct platform *platform, uint64_t mem)
     return true;
 }
 
+/*
+ * Give closed standard descriptors something to name: or what we open next
+ * gets their numbers, and log lines are written into a disk or a network.
+ */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t text[BOOTARGS_BYTES - 1];
@@ -263,6 +279,7 @@ int main(int argc, char **argv)
     uint64_t mem = MEMORY_STANDARD;
     bool help = false;
 
+    fill_standard_descriptors();
     for (size_t i = 0; i < COUNT_OF(platform.devices); i++)
         platform.devices[i].fd = -1;
     if (!read_words(&platform, argv + (argc > 0), &arguments, &mem, &help))
