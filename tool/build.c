@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -111,8 +112,32 @@ static void run_ninja(const struct project *project,
             request->verbose ? "" : " (-v shows the commands)");
 }
 
+/* The project's folder, locked, or -1. */
+static int locked = -1;
+
+void lock_project(void)
+{
+    locked = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (locked < 0 || flock(locked, LOCK_EX | LOCK_NB) == 0)
+        return;
+    if (errno == EWOULDBLOCK)
+        (void)fprintf(stderr,
+                      "fata: waiting for another fata in this folder\n");
+    /* A file system that has no locks is no reason to build nothing. */
+    while (flock(locked, LOCK_EX) != 0 && errno == EINTR)
+        continue;
+}
+
+void unlock_project(void)
+{
+    if (locked >= 0)
+        (void)close(locked);
+    locked = -1;
+}
+
 struct project *build_project(const struct request *request)
 {
+    lock_project();
     struct project *project = project_ready(request);
     run_ninja(project, request);
     return project;
@@ -199,6 +224,7 @@ int command_configure(const struct command *command, const char *const *words)
                                           common_options_of(&request, 2)};
     read_options(command, words, options, COUNT_OF(options), NULL,
                  &request.keys);
+    lock_project();
     const struct project *project = project_configure(&request);
     if (!request.quiet)
         printf("%s is configured for %s in %s; next: fata build\n",
@@ -212,6 +238,7 @@ int command_clean(const struct command *command, const char *const *words)
     if (!file_exists("config.c"))
         die("there is no config.c here, so nothing is removed: go to the "
             "folder of a project");
+    lock_project();
     remove_all(".fata");
     remove_all("dist");
     return 0;

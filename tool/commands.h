@@ -55,4 +55,12 @@ void read_options(const struct command *command, const char *const *words,
 /* As command_build does, quietly where `request` says so. */
 struct project *build_project(const struct request *request);
 
+/*
+ * Wait until no other fata works in this folder: two would write and rename
+ * the same files. build_project does so; it lasts until unlock_project or the
+ * end of the process.
+ */
+void lock_project(void);
+void unlock_project(void);
+
 #endif

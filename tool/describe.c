@@ -242,6 +242,7 @@ int command_describe(const struct command *command, const char *const *words)
     };
     read_options(command, words, options, COUNT_OF(options), NULL,
                  &request.keys);
+    lock_project();
     if (dot + svg + json > 1)
         die_usage("--dot, --svg and --json exclude each other");
 

@@ -430,6 +430,7 @@ int command_run(const struct command *command, const char *const *words)
 
     struct running r = {.run = &run};
     r.project = build_project(&run.request);
+    unlock_project();
     sigset_t signals;
     (void)sigemptyset(&signals);
     for (size_t i = 0; i < 4; i++)
