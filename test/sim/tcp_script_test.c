@@ -357,6 +357,22 @@ static void a_partial_ack_brings_the_next_lost_segment(void)
     end(s);
 }
 
+/* Or the peer, which has them, drops the ACK with the old number. */
+static void acks_after_a_timeout_carry_the_highest_number_sent(void)
+{
+    struct script *s = script_new();
+
+    script_establish(s, false);
+    script_write(s, 3 * (size_t)MSS);
+    for (uint32_t i = 0; i < 3; i++)
+        EXPECT(s, .flags = i < 2 ? "A" : "PA", .seq = 1 + i * MSS, .ack = 1,
+               .len = MSS);
+    EXPECT_AT(s, TCP_RTO_MIN, .flags = "A", .seq = 1, .ack = 1, .len = MSS);
+    INJECT(s, .flags = "PA", .seq = 1, .ack = 1, .len = 10);
+    EXPECT(s, .flags = "A", .seq = 1 + 3 * MSS, .ack = 11);
+    end(s);
+}
+
 /* ---- windows */
 
 /* Section 3.8.6.1. */
@@ -689,6 +705,7 @@ int main(void)
     RUN(data_is_sent_again_with_backoff);
     RUN(three_duplicate_acks_bring_the_segment_again);
     RUN(a_partial_ack_brings_the_next_lost_segment);
+    RUN(acks_after_a_timeout_carry_the_highest_number_sent);
     RUN(a_shut_window_is_probed_with_backoff);
     RUN(a_shut_window_that_is_confirmed_is_probed_for_ever);
     RUN(the_peers_window_is_scaled);
