@@ -327,17 +327,16 @@ void tcp_conn_work(struct tcp_conn *c)
 /* Buffers may have come back: those who waited for some may try again. */
 static void feed_starved(struct tcp *tcp)
 {
-    struct list end = {0};
-
     /* As many as wait now: who fails again joins behind the end. */
-    list_append(&tcp->starved, &end);
-    while (tcp->starved.next != &end && !tcp_short_of_buffers(tcp, 4)) {
+    list_append(&tcp->starved, &tcp->starved_end);
+    while (tcp->starved.next != &tcp->starved_end &&
+           !tcp_short_of_buffers(tcp, 4)) {
         struct list *first = list_take_first(&tcp->starved);
         struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, starved);
         c->notify = true;
         tcp_conn_notify(c);
     }
-    list_remove(&end);
+    list_remove(&tcp->starved_end);
 }
 
 /* Most come back by ACKs, and are noticed by output_task; but a reader, another
