@@ -167,6 +167,19 @@ def a_second_build_changes_nothing(tmp):
 
 
 @test
+def the_version_is_told(tmp):
+    out, _ = good("--version")
+    check(out.startswith("fata "), out)
+
+
+@test
+def a_unikernel_that_breaks_its_cage_is_explained(tmp):
+    where = project(tmp, code="*(volatile int *)8 = 1; return 0;")
+    err = bad("run", cwd=where, status=139)
+    contains(err, "signal 11", "-t unix under gdb")
+
+
+@test
 def ninja_alone_builds_what_was_configured(tmp):
     folder = project(tmp)
     good("configure", "-t", "unix", cwd=folder)

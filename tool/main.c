@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/version.h"
 #include "tool/commands.h"
 
 #define COMMON_OPTIONS                                                         \
@@ -185,6 +186,7 @@ static void usage(void)
     printf("\nOptions, before the command:\n"
            "  -C FOLDER   work in FOLDER\n"
            "  --help      print this help and exit\n"
+           "  --version   print the version and exit\n"
            "\n"
            "`fata help COMMAND' explains one. A first unikernel:\n"
            "\n"
@@ -231,6 +233,10 @@ int main(int argc, char **argv)
     const char *name = words.at[at];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         usage();
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("fata %s\n", FATA_VERSION);
         return 0;
     }
     struct names known = {0};

@@ -374,17 +374,38 @@ static void make_command(struct running *r)
 /* --- Running --- */
 
 /* Wait for the unikernel, and pass on what others tell us to do. */
+/* Say why the unikernel ended, where a signal is all that tells. */
+static void explain(int signal)
+{
+    const char *why = "run it with -t unix under gdb to see where";
+
+    if (signal == SIGSYS)
+        why = "it made a system call that its cage does not allow";
+    else if (signal == SIGKILL)
+        why = "somebody killed it, or the machine had no memory left";
+    fprintf(stderr, "fata: the unikernel was ended by signal %d (%s): %s\n",
+            signal, strsignal(signal), why);
+}
+
 static int wait_for(pid_t pid, const sigset_t *signals)
 {
+    bool asked = false; /* was it told to end? */
+
     for (;;) {
         int status;
         siginfo_t info;
         if (waitpid(pid, &status, WNOHANG) == pid) {
-            if (WIFSIGNALED(status))
-                return 128 + WTERMSIG(status);
+            if (WIFSIGNALED(status)) {
+                int signal = WTERMSIG(status);
+                if (!asked && signal != SIGINT && signal != SIGTERM)
+                    explain(signal);
+                return 128 + signal;
+            }
             return WEXITSTATUS(status);
         }
         int signal = sigwaitinfo(signals, &info);
+        if (signal > 0 && signal != SIGCHLD)
+            asked = true;
         /* What the terminal sends, the unikernel has been sent as well. */
         if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL)
             (void)kill(pid, signal);

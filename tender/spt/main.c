@@ -23,11 +23,11 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "base/version.h"
 #include "tender/spt/devices.h"
 #include "tender/spt/filter.h"
 #include "tender/spt/guest.h"
 
-#define VERSION    "0.1"
 #define MEBIBYTE   UINT64_C(0x100000)
 #define MEMORY_MAX UINT64_C(0x7f0000000000)
 
@@ -119,7 +119,7 @@ static struct options parse_options(char **words)
             usage();
         } else if (strcmp(*words, "--version") == 0) {
             (void)fprintf(stderr, "%s tender, version %s\nABI version %d\n",
-                          program_invocation_short_name, VERSION,
+                          program_invocation_short_name, FATA_VERSION,
                           SOLO5_SPT_ABI_VERSION);
             exit(EXIT_SUCCESS);
         } else if (strcmp(*words, "--x-exec-heap") == 0) {
@@ -265,8 +265,7 @@ static void attach_devices(union manifest *manifest,
         if (entry == NULL)
             continue;
         if (entry->attached != 0)
-            errx(1,
-                 "%s: device '%s' is attached already: give the option once",
+            errx(1, "%s: device '%s' is attached already: give the option once",
                  word, entry->name);
         if (!attach(entry, value))
             errx(1, "%s: could not attach device '%s'", word, entry->name);
