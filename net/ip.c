@@ -354,6 +354,7 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
     if (way == WAY_NONE || (way == WAY_GROUP && ip->address == 0))
         return ERR_UNREACHABLE;
     route->source = *destination;
+    route->to_group = way == WAY_GROUP;
     route->mtu = mtu_of(ip, way);
     route->features = 0;
     if (way != WAY_SELF) {

@@ -71,6 +71,7 @@ void ip_register(struct ip *ip, uint8_t number,
 /* How datagrams get to a destination. */
 struct ip_route {
     struct fata_ip source; /* our address to send from */
+    bool to_group;         /* broadcast or multicast */
     uint16_t mtu;          /* largest datagram, IP header included */
     uint32_t features;     /* offloads of the interface, enum fata_netif_feature */
 };

@@ -520,15 +520,19 @@ static void routes_tell_source_mtu_and_offloads(void)
     struct ip_route route;
     struct fata_ip peer = fata_ip_from_v4(FAKE_PEER);
     struct fata_ip self = fata_ip_from_v4(FAKE_ADDRESS);
+    struct fata_ip group = fata_ip4(224, 0, 0, 251);
 
     set_up();
     fake.netif.features = FATA_NETIF_TX_CHECKSUM;
     CHECK_EQ(ip_route(&ip, &peer, &route), OK);
     CHECK_EQ(fata_ip_v4(&route.source), FAKE_ADDRESS);
     CHECK_EQ(route.mtu, 1500);
+    CHECK(!route.to_group);
     CHECK_EQ(route.features, FATA_NETIF_TX_CHECKSUM);
     CHECK_EQ(ip_route(&ip, &self, &route), OK);
     CHECK_EQ(route.features, 0);
+    CHECK_EQ(ip_route(&ip, &group, &route), OK);
+    CHECK(route.to_group);
 }
 
 /* RFC 9293 section 3.1 and RFC 8200 section 8.1, worked by hand. */

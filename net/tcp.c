@@ -403,7 +403,7 @@ static void retransmission_timeout(struct tcp_conn *c, uint64_t now)
         tcp->counters.given_up++;
         log_debug(&tcp->log, "port %u: gave up after %u tries",
                   c->tuple.local_port, c->retries);
-        tcp_conn_end(c, ERR_TIMEOUT);
+        tcp_conn_end(c, c->unreachable ? ERR_UNREACHABLE : ERR_TIMEOUT);
         return;
     }
     c->retries++;
@@ -557,11 +557,8 @@ static bool time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
         bool newer = seq_gt(s->seq, t->rcv_nxt);
         if (t->timestamps && s->has_timestamps && s->ts_value != t->ts_recent)
             newer = seq_gt(s->ts_value, t->ts_recent);
-        if (newer) {
-            tcp->counters.time_wait_reused++;
-            time_wait_free(tcp, t);
+        if (newer)
             return false;
-        }
     }
     /* RFC 9293 section 3.10.7.4: acknowledge a retransmitted FIN, and restart
      * the wait. An ACK of nothing new needs no answer. */
@@ -593,12 +590,16 @@ void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
     }
     struct tcp_listener *l = tcp_find_listener(tcp, tuple->local_port);
     if (l != NULL) {
-        tcp_listener_input(l, packet, s, tuple, hash, len);
-        return;
+        tcp_listener_input(l, packet, s, tuple, hash, len, t);
+    } else {
+        tcp->counters.no_listener++;
+        tcp_send_reset(tcp, tuple, s, len);
+        pbuf_give(packet->data);
     }
-    tcp->counters.no_listener++;
-    tcp_send_reset(tcp, tuple, s, len);
-    pbuf_give(packet->data);
+    if (t != NULL) {
+        tcp->counters.time_wait_reused++;
+        time_wait_free(tcp, t);
+    }
 }
 
 /* Listeners. */
@@ -691,6 +692,8 @@ enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
     enum err err = ip_route(tcp->ip, &peer->ip, &route);
     if (err != OK)
         return err;
+    if (route.to_group) /* RFC 9293 section 3.9.2.3: MUST-59 */
+        return ERR_UNREACHABLE;
     tuple.local = route.source;
     if (!choose_port(tcp, &tuple, &hash))
         return ERR_FULL;

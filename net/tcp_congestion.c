@@ -65,6 +65,28 @@ void tcp_congestion_partial(struct tcp_congestion *cc, uint32_t acked,
     cc->cwnd = larger(cc->cwnd, mss);
 }
 
+void tcp_congestion_inflate(struct tcp_congestion *cc, uint32_t flight,
+                            uint32_t mss)
+{
+    /* There are no more of them than segments were sent; a peer that makes up
+     * some gains nothing. */
+    if (cc->cwnd < cc->ssthresh + flight)
+        cc->cwnd += mss;
+}
+
+/*
+ * RFC 6582 section 3.2 step 2; and of what was sent before a timeout, section
+ * 4.1: segments sent again for nothing cause duplicates as well, but then the
+ * ACK before them went far.
+ */
+bool tcp_congestion_is_loss(const struct tcp_congestion *cc, uint32_t snd_una,
+                            uint32_t mss)
+{
+    if (seq_gt(snd_una, cc->recover))
+        return true;
+    return cc->cwnd > mss && cc->last_acked <= 4 * mss;
+}
+
 /* RFC 6582 section 3.2 step 3, option 1: no burst on leaving. */
 void tcp_congestion_leave(struct tcp_congestion *cc, uint32_t flight,
                           uint32_t mss)

@@ -50,6 +50,9 @@ enum {
     TCP_SCALE = 7,         /* ours: windows up to 8 MB */
     TCP_RECEIVE_BUFFER = 256 * 1024,
     TCP_SEND_BUFFER = 256 * 1024,
+    /* Of all packet buffers, the part that may hold data not read yet... */
+    TCP_RECEIVE_FRACTION = 2,
+    TCP_REORDER_FRACTION = 8,  /* ...and data out of order */
     TCP_REORDER_MAX = 512,     /* packets held out of order, each connection */
     TCP_DUPACKS = 3,           /* RFC 5681 section 3.2 */
     TCP_INITIAL_SEGMENTS = 10, /* RFC 6928 */
@@ -79,10 +82,11 @@ struct tcp_tuple {
 /* Congestion control as of RFC 5681 and 6582; bytes. */
 struct tcp_congestion {
     uint32_t cwnd, ssthresh;
-    uint32_t recover;   /* RFC 6582: highest seq sent when recovery began */
-    uint32_t acked;     /* bytes acknowledged towards the next increase */
-    uint8_t duplicates; /* ACKs in a row that acknowledged nothing new */
-    bool recovering;    /* in fast recovery */
+    uint32_t recover;    /* RFC 6582: highest seq sent when recovery began */
+    uint32_t acked;      /* bytes acknowledged towards the next increase */
+    uint32_t last_acked; /* by the last ACK of something new */
+    uint8_t duplicates;  /* ACKs in a row that acknowledged nothing new */
+    bool recovering;     /* in fast recovery */
 };
 
 /* Round-trip time, RFC 6298; nanoseconds. */
@@ -116,12 +120,13 @@ struct tcp_conn {
     bool notify;     /* the handler has something to look at */
     bool fin_wanted; /* the application will write no more */
     bool fin_received;
-    bool ack_now;    /* an ACK is due at the end of this round */
-    bool probing;    /* the retransmission timer is the persist timer */
-    bool no_delay;   /* Nagle's algorithm is off */
-    bool impatient;  /* it has waited long enough for an ACK or a window */
-    bool scaling;    /* both sides sent a window scale */
-    bool timestamps; /* both sides sent timestamps */
+    bool ack_now;     /* an ACK is due at the end of this round */
+    bool probing;     /* the retransmission timer is the persist timer */
+    bool no_delay;    /* Nagle's algorithm is off */
+    bool impatient;   /* it has waited long enough for an ACK or a window */
+    bool scaling;     /* both sides sent a window scale */
+    bool timestamps;  /* both sides sent timestamps */
+    bool unreachable; /* while connecting, so said an ICMP error */
     uint8_t snd_scale, rcv_scale;
     uint8_t retries;          /* retransmissions of the same data so far */
     uint8_t unacked_segments; /* full ones received since our last ACK */
@@ -285,13 +290,14 @@ void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
 void tcp_input(void *context, struct ip_in *packet);
 void tcp_error(void *context, const struct ip_error *error);
 
-/* tcp_half.c: the passive open. Both take packet->data. */
+/* tcp_half.c: the passive open. Both take packet->data. `before`: the
+ * connection with this tuple that was in TIME_WAIT, or NULL. */
 void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
                     const struct tcp_segment *s, uint32_t len);
 void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
                         const struct tcp_segment *s,
                         const struct tcp_tuple *tuple, uint32_t hash,
-                        uint32_t len);
+                        uint32_t len, const struct tcp_time_wait *before);
 /* Remember what the options of the peer's SYN say. */
 void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
 
@@ -339,6 +345,12 @@ void tcp_congestion_enter(struct tcp_congestion *cc, uint32_t flight,
                           uint32_t snd_max, uint32_t mss);
 /* A partial ACK of `acked` bytes during recovery (RFC 6582 section 3.2). */
 void tcp_congestion_partial(struct tcp_congestion *cc, uint32_t acked,
+                            uint32_t mss);
+/* A further duplicate ACK during recovery: a segment has left the network. */
+void tcp_congestion_inflate(struct tcp_congestion *cc, uint32_t flight,
+                            uint32_t mss);
+/* Do TCP_DUPACKS duplicate ACKs at `snd_una` mean a loss? */
+bool tcp_congestion_is_loss(const struct tcp_congestion *cc, uint32_t snd_una,
                             uint32_t mss);
 void tcp_congestion_leave(struct tcp_congestion *cc, uint32_t flight,
                           uint32_t mss);

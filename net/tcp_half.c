@@ -83,7 +83,7 @@ static struct tcp_half *half_new(struct tcp_listener *l,
 void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
                         const struct tcp_segment *s,
                         const struct tcp_tuple *tuple, uint32_t hash,
-                        uint32_t len)
+                        uint32_t len, const struct tcp_time_wait *before)
 {
     struct tcp *tcp = l->tcp;
 
@@ -109,6 +109,10 @@ void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
         return;
     }
     h->iss = tcp_isn(tcp, tuple);
+    /* RFC 1122 section 4.2.2.13: beyond all that the old connection sent, in
+     * which it may have been faster than the clock of the numbers. */
+    if (before != NULL && seq_leq(h->iss, before->snd_nxt))
+        h->iss = before->snd_nxt + UINT16_MAX;
     h->ts_offset = tcp_timestamp_offset(tcp, tuple);
     h->irs = s->seq;
     h->mss = s->mss;

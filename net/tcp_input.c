@@ -227,6 +227,7 @@ static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s)
     uint64_t now = c->tcp->env->loop->now;
 
     measure(c, s);
+    cc->last_acked = acked;
     if (data > c->send_bytes)
         data = c->send_bytes; /* the rest is our FIN */
     send_queue_drop(c, data);
@@ -271,14 +272,19 @@ static void duplicate(struct tcp_conn *c)
     struct tcp_congestion *cc = &c->congestion;
 
     if (cc->recovering) {
-        cc->cwnd += c->mss;
+        tcp_congestion_inflate(cc, c->snd_max - c->snd_una, c->mss);
         tcp_conn_work(c);
         return;
     }
     if (cc->duplicates < UINT8_MAX)
         cc->duplicates++;
-    if (cc->duplicates == TCP_DUPACKS && seq_gt(c->snd_una, cc->recover)) {
-        tcp_congestion_enter(cc, c->snd_max - c->snd_una, c->snd_max, c->mss);
+    if (cc->duplicates == TCP_DUPACKS &&
+        tcp_congestion_is_loss(cc, c->snd_una, c->mss)) {
+        /* After a timeout, what was sent before it is in flight no more. */
+        uint32_t flight = c->snd_max - c->snd_una;
+        if (flight > cc->cwnd)
+            flight = cc->cwnd;
+        tcp_congestion_enter(cc, flight, c->snd_max, c->mss);
         c->tcp->counters.fast_retransmitted++;
         tcp_retransmit(c);
         c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
@@ -504,8 +510,8 @@ static bool may_hold(const struct tcp_conn *c, bool in_order)
     if (tcp_short_of_buffers(tcp, 8))
         return false;
     if (in_order)
-        return tcp->received_pieces < capacity / 2;
-    return tcp->reorder_pieces < capacity / 8;
+        return tcp->received_pieces < capacity / TCP_RECEIVE_FRACTION;
+    return tcp->reorder_pieces < capacity / TCP_REORDER_FRACTION;
 }
 
 /* Seventh: the data, already known to touch the window. Takes `data`. */
@@ -801,11 +807,14 @@ void tcp_error(void *context, const struct ip_error *error)
         tcp_conn_work(c);
         return;
     }
-    if (c->state == TCP_SYN_SENT) {
-        if (error->problem == IP_PROBLEM_NO_PORT ||
-            error->problem == IP_PROBLEM_PROHIBITED) {
-            tcp_conn_end(c, ERR_REFUSED);
-            tcp_conn_notify(c);
-        }
+    if (c->state != TCP_SYN_SENT)
+        return;
+    if (error->problem == IP_PROBLEM_NO_PORT ||
+        error->problem == IP_PROBLEM_PROHIBITED) {
+        tcp_conn_end(c, ERR_REFUSED);
+        tcp_conn_notify(c);
+    } else {
+        /* It may pass; if not, it is why (RFC 1122 section 4.2.3.9). */
+        c->unreachable = true;
     }
 }

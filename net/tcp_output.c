@@ -30,12 +30,19 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote)
 static uint32_t receive_room(const struct tcp_conn *c)
 {
     const struct pool *pool = &c->tcp->env->pbufs->full;
-    uint32_t room = 0;
+    uint32_t most = pool->capacity / TCP_RECEIVE_FRACTION;
+    uint32_t left = 0, room = 0;
 
     if (c->receive_bytes < TCP_RECEIVE_BUFFER)
         room = TCP_RECEIVE_BUFFER - c->receive_bytes;
-    /* Promise no more than a part of the buffers that all share. */
-    uint64_t share = (uint64_t)(pool->capacity - pool->in_use) * PBUF_ROOM / 4;
+    /* Promise no more than a part of the buffers that all share; but a segment
+     * to a reader that keeps up, whatever the others do. */
+    if (c->tcp->received_pieces < most)
+        left = smaller(most - c->tcp->received_pieces,
+                       pool->capacity - pool->in_use);
+    uint64_t share = (uint64_t)left * PBUF_ROOM / 2;
+    if (c->receive_bytes == 0 && share < c->mss)
+        share = c->mss;
     if (room > share)
         room = (uint32_t)share;
     return smaller(room, (uint32_t)UINT16_MAX << c->rcv_scale);

@@ -358,6 +358,208 @@ static void the_device_is_always_left_some_buffers(void)
     double_free(d);
 }
 
+/* ---- loss */
+
+static void acknowledge(struct double_tcp *d, struct fata_flow *f,
+                        uint32_t upto)
+{
+    struct tcp_segment s = segment_for(f, 0, TCP_ACK);
+    s.ack = conn_of_flow(f)->iss + 1 + upto;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    double_run(d, 0);
+}
+
+/* RFC 6582 section 4.1: without a second timeout. */
+static void a_loss_among_what_a_timeout_sent_again_is_noticed(void)
+{
+    static const uint8_t content[20000];
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    uint32_t mss = c->mss;
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(content), &taken), OK);
+    double_run(d, MILLISECONDS(300)); /* all are lost, one is sent again */
+    CHECK_EQ(d->tcp->counters.timeouts, 1);
+    acknowledge(d, flow, mss);
+    acknowledge(d, flow, 2 * mss);
+    acknowledge(d, flow, 3 * mss);
+    for (int i = 0; i < 3; i++)
+        acknowledge(d, flow, 3 * mss); /* the fourth is lost again */
+    CHECK_EQ(d->tcp->counters.fast_retransmitted, 1);
+    CHECK_EQ(d->tcp->counters.timeouts, 1);
+    CHECK(c->congestion.cwnd <= 8 * mss);
+    double_free(d);
+}
+
+static void duplicate_acks_that_are_made_up_do_not_open_the_window(void)
+{
+    static const uint8_t content[20000];
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(content), &taken), OK);
+    double_run(d, 0);
+    for (int i = 0; i < 10000; i++)
+        acknowledge(d, flow, 0);
+    CHECK(c->congestion.recovering);
+    CHECK(c->congestion.cwnd <= 3 * sizeof content);
+    double_free(d);
+}
+
+/* ---- whom one can connect to */
+
+static enum err outcome;
+
+static void connected(void *context, enum err err, struct fata_flow *f)
+{
+    (void)context;
+    (void)f;
+    outcome = err;
+}
+
+static void nobody_connects_to_everybody(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct fata_endpoint peer = {fata_ip_from_v4(UINT32_MAX), 9};
+    void *attempt;
+
+    CHECK_EQ(tcp_connect(d->tcp, &peer, connected, NULL, &attempt),
+             ERR_UNREACHABLE);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+    double_free(d);
+}
+
+static void report_error(struct double_tcp *d, enum ip_problem problem)
+{
+    uint8_t quote[8];
+    struct writer w = WRITER(quote);
+    const struct tcp_segment *syn = last_sent(d);
+    struct ip_error error = {
+        .problem = problem,
+        .local = double_local,
+        .remote = double_remote,
+    };
+
+    put_be16(&w, syn->source);
+    put_be16(&w, syn->destination);
+    put_be32(&w, syn->seq);
+    error.transport = written(&w);
+    double_protocol.error(double_protocol.context, &error);
+}
+
+/* RFC 1122 section 4.2.3.9. */
+static void an_unreachable_peer_is_tried_all_the_same_and_then_told_of(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct fata_endpoint peer = {double_remote, 9};
+    void *attempt;
+
+    outcome = OK;
+    CHECK_EQ(tcp_connect(d->tcp, &peer, connected, NULL, &attempt), OK);
+    double_run(d, 0);
+    report_error(d, IP_PROBLEM_UNREACHABLE);
+    CHECK_EQ(outcome, OK);
+    double_run(d, SECONDS(300));
+    CHECK_EQ(outcome, ERR_UNREACHABLE);
+    CHECK_EQ(d->sent_count, 1 + TCP_SYN_RETRIES);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+    double_free(d);
+}
+
+/* Every port in use: an error, not a hang. */
+static void ports_run_out(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct tcp_time_wait t = {
+        .tuple = {double_local, double_remote, 0, 9},
+    };
+    struct fata_endpoint peer = {double_remote, 9};
+    struct tcp_time_wait *all = calloc(65536, sizeof *all);
+    void *attempt;
+
+    assert(all != NULL);
+    for (uint32_t port = 0; port < 65536; port++) {
+        t.tuple.local_port = (uint16_t)port;
+        all[port] = t;
+        hash_table_put(&d->tcp->time_waits, &all[port].entry,
+                       tcp_hash(d->tcp, &t.tuple));
+    }
+    CHECK_EQ(tcp_connect(d->tcp, &peer, connected, NULL, &attempt), ERR_FULL);
+    free(all);
+    double_free(d);
+}
+
+/* ---- the end */
+
+/* RFC 1122 section 4.2.2.13. */
+static void a_connection_after_time_wait_numbers_beyond_the_old_one(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    /* It sent much in little time. */
+    c->snd_una = c->snd_nxt = c->snd_max = c->snd_max + 100000000;
+    c->snd_wl2 = c->snd_una;
+    uint32_t end = c->snd_nxt + 1;
+    fata_flow_close(flow);
+    double_run(d, 0);
+    deliver_bare(d, flow, TCP_ACK | TCP_FIN);
+    double_run(d, 0);
+    CHECK_EQ(d->tcp->time_wait_pool.in_use, 1);
+
+    struct tcp_segment s = syn_from(PEER_PORT);
+    s.seq += 1000;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(last_sent(d)->flags, TCP_SYN | TCP_ACK);
+    CHECK(seq_gt(last_sent(d)->seq, end));
+    CHECK_EQ(d->tcp->time_wait_pool.in_use, 0);
+    double_free(d);
+}
+
+/* The peer's window is shut as well as ours: each side's probe is answered,
+ * and what the other's ACK says is heard. */
+static void windows_shut_both_ways_open_again(void)
+{
+    static const uint8_t content[1000];
+    struct double_tcp *d = begin(8, NULL);
+    struct bytes data;
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    for (int i = 0; tcp_advertised_window(c) > 0 && i < 300; i++) {
+        uint32_t room = tcp_advertised_window(c);
+        struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+        s.window = 0;
+        double_deliver(d, &s,
+                       bytes_first(BYTES(content), room < 1000 ? room : 1000));
+        double_run(d, SECONDS(1));
+    }
+    CHECK_EQ(tcp_advertised_window(c), 0);
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(content), &taken), OK);
+    double_run(d, SECONDS(10));
+    CHECK(d->tcp->counters.probes > 0);
+    struct tcp_segment probe = segment_for(flow, 0, TCP_ACK);
+    probe.ack = c->snd_una;
+    uint32_t before = d->sent_count;
+    double_deliver(d, &probe, bytes_of_string("x")); /* and opens its window */
+    double_run(d, 0);
+    CHECK(d->sent_count > before);
+    CHECK_EQ(c->snd_nxt, c->snd_una + sizeof content);
+    before = d->sent_count;
+    while (fata_flow_try_read(flow, &data) == OK)
+        fata_flow_consume(flow, data.len);
+    double_run(d, 0);
+    CHECK(d->sent_count > before);
+    CHECK(last_sent(d)->window > 0);
+    double_free(d);
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
@@ -372,5 +574,12 @@ int main(void)
     RUN(bytes_out_of_order_hold_few_buffers);
     RUN(what_nobody_reads_holds_half_of_all_buffers);
     RUN(the_device_is_always_left_some_buffers);
+    RUN(a_loss_among_what_a_timeout_sent_again_is_noticed);
+    RUN(duplicate_acks_that_are_made_up_do_not_open_the_window);
+    RUN(nobody_connects_to_everybody);
+    RUN(an_unreachable_peer_is_tried_all_the_same_and_then_told_of);
+    RUN(ports_run_out);
+    RUN(a_connection_after_time_wait_numbers_beyond_the_old_one);
+    RUN(windows_shut_both_ways_open_again);
     return test_result();
 }

@@ -56,8 +56,11 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
                   struct ip_route *route)
 {
     (void)ip;
-    (void)destination;
-    *route = (struct ip_route){.source = double_local, .mtu = 1500};
+    *route = (struct ip_route){
+        .source = double_local,
+        .to_group = fata_ip_v4(destination) == UINT32_MAX,
+        .mtu = 1500,
+    };
     return OK;
 }
 
