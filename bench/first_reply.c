@@ -131,7 +131,7 @@ int main(int argc, char **argv)
         cpu[i] = measure_reap(child, &status);
         if (!replied) {
             (void)fprintf(stderr, "no reply from %s:%s\n", argv[2], argv[3]);
-            return 1;
+            exit(1);
         }
         /* The kernel's answers to the attempts left over settle down. */
         (void)usleep(20000);

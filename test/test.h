@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int test_failures;      /* of the test that runs */
-static int test_failed_tests;  /* so far */
+static int test_failures;        /* of the test that runs */
+static int test_failed_tests;    /* so far */
 static const char *test_skipped; /* why the test that runs cannot */
 
 #define CHECK(condition)                                                       \
