@@ -20,7 +20,12 @@ enum {
 };
 
 /* The two ECN bits of the traffic class (RFC 3168 section 5). */
-enum ip_ecn { IP_ECN_NONE = 0, IP_ECN_ECT1 = 1, IP_ECN_ECT0 = 2, IP_ECN_CE = 3 };
+enum ip_ecn {
+    IP_ECN_NONE = 0,
+    IP_ECN_ECT1 = 1,
+    IP_ECN_ECT0 = 2,
+    IP_ECN_CE = 3
+};
 
 struct ip;
 
@@ -40,12 +45,12 @@ struct ip_in {
 
 /* What an ICMP error says, reduced to what a transport can do about it. */
 enum ip_problem {
-    IP_PROBLEM_UNREACHABLE,     /* net or host unreachable: may pass (soft) */
-    IP_PROBLEM_NO_PORT,         /* protocol or port unreachable (hard) */
-    IP_PROBLEM_PROHIBITED,      /* administratively prohibited (hard) */
-    IP_PROBLEM_TOO_BIG,         /* fragmentation needed: `mtu` tells */
-    IP_PROBLEM_TIME_EXCEEDED,   /* in transit (soft) */
-    IP_PROBLEM_PARAMETER,       /* of our header (soft) */
+    IP_PROBLEM_UNREACHABLE,   /* net or host unreachable: may pass (soft) */
+    IP_PROBLEM_NO_PORT,       /* protocol or port unreachable (hard) */
+    IP_PROBLEM_PROHIBITED,    /* administratively prohibited (hard) */
+    IP_PROBLEM_TOO_BIG,       /* fragmentation needed: `mtu` tells */
+    IP_PROBLEM_TIME_EXCEEDED, /* in transit (soft) */
+    IP_PROBLEM_PARAMETER,     /* of our header (soft) */
 };
 
 /* An ICMP error about a datagram that claims to have been sent by us. */
@@ -53,7 +58,7 @@ struct ip_error {
     enum ip_problem problem;
     struct fata_ip local, remote; /* source and destination of that datagram */
     uint16_t mtu;                 /* of IP_PROBLEM_TOO_BIG, as reported */
-    struct bytes transport; /* its first transport bytes, at least 8 */
+    struct bytes transport;       /* its first transport bytes, at least 8 */
 };
 
 struct ip_protocol {
@@ -73,7 +78,7 @@ struct ip_route {
     struct fata_ip source; /* our address to send from */
     bool to_group;         /* broadcast or multicast */
     uint16_t mtu;          /* largest datagram, IP header included */
-    uint32_t features;     /* offloads of the interface, enum fata_netif_feature */
+    uint32_t features; /* offloads of the interface, enum fata_netif_feature */
 };
 
 /* OK, or ERR_UNREACHABLE: no address of ours, or no way there. */

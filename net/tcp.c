@@ -227,7 +227,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
     return c;
 }
 
-static void release_unsent_and_unordered(struct tcp_conn *c)
+static void release_all_but_received(struct tcp_conn *c)
 {
     struct pbuf_queue send = {.first = c->send_first};
     struct pbuf_queue reorder = {.first = c->reorder_first};
@@ -252,7 +252,7 @@ static void release_received(struct tcp_conn *c)
 
 static void conn_free(struct tcp_conn *c)
 {
-    release_unsent_and_unordered(c);
+    release_all_but_received(c);
     release_received(c);
     if (list_linked(&c->work))
         list_remove(&c->work);
@@ -285,7 +285,7 @@ void tcp_conn_end(struct tcp_conn *c, enum err why)
     }
     c->broken = why;
     c->notify = true;
-    release_unsent_and_unordered(c);
+    release_all_but_received(c);
     /* What was received in order is the reader's, to which it may be lent
      * right now, until it closes the flow. */
     if (c->released)
@@ -327,16 +327,19 @@ void tcp_conn_work(struct tcp_conn *c)
 /* Buffers may have come back: those who waited for some may try again. */
 static void feed_starved(struct tcp *tcp)
 {
-    /* As many as wait now: who fails again joins behind the end. */
-    list_append(&tcp->starved, &tcp->starved_end);
-    while (tcp->starved.next != &tcp->starved_end &&
-           !tcp_short_of_buffers(tcp, 4)) {
+    uint32_t count = 0;
+
+    /* As many as wait now: who fails again joins at the end. */
+    LIST_EACH(link, &tcp->starved)
+    count++;
+    for (; count > 0 && !tcp_short_of_buffers(tcp, 4); count--) {
         struct list *first = list_take_first(&tcp->starved);
+        if (first == NULL)
+            return; /* a handler has closed others */
         struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, starved);
         c->notify = true;
         tcp_conn_notify(c);
     }
-    list_remove(&tcp->starved_end);
 }
 
 /* Most come back by ACKs, and are noticed by output_task; but a reader, another

@@ -233,7 +233,6 @@ struct tcp {
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
     struct list work;
     struct list starved;
-    struct list starved_end; /* of those who waited when feeding began */
     struct timer starved_timer;
     /* Packet buffers in the queues of all connections. */
     uint32_t received_pieces, reorder_pieces;

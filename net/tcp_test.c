@@ -164,7 +164,7 @@ static void the_oldest_half_open_gives_way_when_the_pool_is_empty(void)
     struct double_tcp *d = begin(8, &options);
     uint32_t most = d->tcp->half_pool.capacity;
 
-    for (uint16_t i = 0; i < most + 10; i++) {
+    for (uint32_t i = 0; i < most + 10; i++) {
         struct tcp_segment s = syn_from((uint16_t)(2000 + i));
         double_deliver(d, &s, bytes_of(NULL, 0));
     }
