@@ -12,6 +12,7 @@
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -56,6 +57,7 @@ static inline void list_prepend(struct list *head, struct list *element)
 /* The element must be linked; afterwards it is not. */
 static inline void list_remove(struct list *element)
 {
+    assert(list_linked(element));
     element->next->prev = element->prev;
     element->prev->next = element->next;
     element->next = element->prev = NULL;

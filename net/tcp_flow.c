@@ -28,6 +28,7 @@ static void flow_consume(struct fata_flow *flow, size_t n)
     c->receive_bytes -= (uint32_t)n;
     while (n > 0) {
         struct pbuf *p = c->receive_first;
+        assert(p != NULL); /* no more is consumed than was lent */
         if (p->len > n) {
             pbuf_skip(p, (uint32_t)n);
             break;
@@ -46,8 +47,8 @@ static void flow_consume(struct fata_flow *flow, size_t n)
     }
 }
 
-/* Why nothing can be written, or OK. */
-static enum err writable(const struct tcp_conn *c)
+/* Cut `data` to what there is room for; or say why nothing can be written. */
+static enum err admit(const struct tcp_conn *c, struct bytes *data)
 {
     if (c->broken != OK)
         return c->broken;
@@ -55,13 +56,14 @@ static enum err writable(const struct tcp_conn *c)
         return ERR_CLOSED;
     if (c->send_bytes >= TCP_SEND_BUFFER)
         return ERR_AGAIN;
+    *data = bytes_first(*data, TCP_SEND_BUFFER - c->send_bytes);
     return OK;
 }
 
 static void send_queue_put(struct tcp_conn *c, struct pbuf *p)
 {
     p->after = NULL;
-    if (c->send_first == NULL)
+    if (c->send_last == NULL)
         c->send_first = p;
     else
         c->send_last->after = p;
@@ -74,10 +76,9 @@ static enum err flow_try_write(struct fata_flow *flow, struct bytes data,
     struct tcp_conn *c = conn_of(flow);
 
     *taken = 0;
-    enum err err = writable(c);
+    enum err err = admit(c, &data);
     if (err != OK)
         return err;
-    data = bytes_first(data, TCP_SEND_BUFFER - c->send_bytes);
     while (data.len > 0) {
         struct pbuf *last = c->send_last;
         if (last == NULL || pbuf_tailroom(last) == 0) {
@@ -109,10 +110,9 @@ static enum err flow_try_write_lent(struct fata_flow *flow, struct bytes data,
     struct tcp_conn *c = conn_of(flow);
 
     *taken = 0;
-    enum err err = writable(c);
+    enum err err = admit(c, &data);
     if (err != OK)
         return err;
-    data = bytes_first(data, TCP_SEND_BUFFER - c->send_bytes);
     struct pbuf *p = pbuf_take_lent(c->tcp->env->pbufs, data);
     if (p == NULL)
         return flow_try_write(flow, data, taken);

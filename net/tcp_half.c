@@ -207,14 +207,13 @@ void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
             tcp->counters.resets_in++;
             tcp_half_free(h);
         }
-    } else if (s->flags & TCP_SYN) {
+    } else if ((s->flags & TCP_SYN) || (!in_window && (s->flags & TCP_ACK))) {
         /* Our SYN-ACK was lost; or a new attempt from the same port, which
-         * ours makes the peer reset if it does not know it. */
+         * ours makes the peer reset if it does not know it; or RFC 9293
+         * section 3.10.7.4, first: what is out of the window is answered. */
         answer(h);
     } else if (!(s->flags & TCP_ACK)) {
-        /* RFC 9293 section 3.10.7.4, fifth: drop. */
-    } else if (!in_window) {
-        answer(h);
+        /* Fifth: drop. */
     } else if (s->ack != h->iss + 1) {
         tcp_send_reset(tcp, &h->tuple, s, len);
     } else if (h->timestamps && s->has_timestamps &&

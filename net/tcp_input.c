@@ -181,6 +181,7 @@ static void send_queue_drop(struct tcp_conn *c, uint32_t n)
     c->send_bytes -= n;
     while (n > 0) {
         struct pbuf *p = c->send_first;
+        assert(p != NULL); /* send_bytes counts what is in the queue */
         if (p == c->cursor)
             c->cursor = NULL;
         if (p->len > n) {

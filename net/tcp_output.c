@@ -211,6 +211,7 @@ static uint32_t gather(struct tcp_conn *c, uint32_t seq, uint32_t len,
         piece = piece->after;
     }
     while (done < len) {
+        assert(piece != NULL); /* the caller asks for what is queued */
         struct bytes part = bytes_after(pbuf_bytes(piece), offset);
         part = bytes_first(part, len - done);
         if (part.len > 0) {
