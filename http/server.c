@@ -764,7 +764,7 @@ enum err fata_http_start(struct fata_env *env,
         .head_bytes = o->head_bytes,
         .fields = o->fields,
     };
-    log_source_init(&s->log, env->log, "http");
+    fata_log_source(env, &s->log, "http");
     for (size_t i = 0; i < HTTP_STATES; i++)
         list_init(&s->lists[i]);
     s->timeouts[HTTP_IDLE] = o->idle_timeout;

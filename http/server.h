@@ -25,6 +25,7 @@
 
 #include "fata/clock.h"
 #include "fata/http.h"
+#include "fata/log.h"
 #include "http/http_chunked.h"
 #include "http/http_date.h"
 #include "http/http_request.h"

@@ -25,7 +25,7 @@ struct fata_kv_ops {
 
 struct fata_kv {
     const struct fata_kv_ops *ops;
-    bool permanent; /* values are never freed nor changed: may be lent for ever */
+    bool permanent; /* values never change nor go: may be lent for ever */
 };
 
 /* The value of `key`. OK; ERR_NOT_FOUND; ERR_IO: the device below failed. */
