@@ -57,9 +57,13 @@ fuzz:
 	@test/setup build test
 	@test/run --fuzz-seconds $(FUZZ_SECONDS) _fuzz
 
+# The long runs: ten times the seeds, and each fuzz target for ten minutes.
+SOAK_SEEDS = 100000
+SOAK_SECONDS = 600
 soak:
 	@test/setup build test
-	@FATA_SOAK=1 test/run $(SOAK)
+	@SIM_SEEDS=$(SOAK_SEEDS) test/run --fuzz-seconds $(SOAK_SECONDS) \
+	  --patience 100 transfer_test _fuzz connections_test
 
 lint:
 	@test/setup build lint
