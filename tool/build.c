@@ -139,6 +139,11 @@ struct project *build_project(const struct request *request)
 {
     lock_project();
     struct project *project = project_ready(request);
+    make_folders("dist");
+    if (access("dist", W_OK) != 0)
+        die("the folder dist, where the image goes, cannot be written: %s: "
+            "change its owner or mode, or work in a copy of the project",
+            strerror(errno));
     run_ninja(project, request);
     return project;
 }

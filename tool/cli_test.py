@@ -180,6 +180,13 @@ def a_unikernel_that_breaks_its_cage_is_explained(tmp):
 
 
 @test
+def an_image_that_has_nowhere_to_go_is_told_of(tmp):
+    where = project(tmp)
+    write(where, "dist", "not a folder")
+    contains(bad("build", cwd=where), "the folder dist cannot be made")
+
+
+@test
 def ninja_alone_builds_what_was_configured(tmp):
     folder = project(tmp)
     good("configure", "-t", "unix", cwd=folder)

@@ -446,7 +446,8 @@ int command_run(const struct command *command, const char *const *words)
     check_published(&run.published);
     if (run.memory != NULL &&
         (run.memory[0] == 0 ||
-         strspn(run.memory, "0123456789") != strlen(run.memory)))
+         strspn(run.memory, "0123456789") != strlen(run.memory) ||
+         strspn(run.memory, "0") == strlen(run.memory)))
         die_usage("--mem %s: give a number of MiB, as in --mem 64", run.memory);
 
     struct running r = {.run = &run};
