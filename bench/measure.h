@@ -6,7 +6,9 @@
 #define BENCH_MEASURE_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +22,17 @@ static _Noreturn inline void measure_fail(const char *what)
 {
     (void)fprintf(stderr, "%s: %s\n", what, strerror(errno));
     exit(1);
+}
+
+/* Have a child that is to be measured print to nowhere. */
+static inline void measure_quiet(posix_spawn_file_actions_t *actions)
+{
+    errno = posix_spawn_file_actions_init(actions);
+    if (errno == 0)
+        errno = posix_spawn_file_actions_addopen(actions, 1, "/dev/null",
+                                                 O_WRONLY, 0);
+    if (errno != 0)
+        measure_fail("posix_spawn_file_actions");
 }
 
 /* Monotonic time in nanoseconds. */

@@ -71,12 +71,7 @@ int main(int argc, char **argv)
     b.cpu = b.wall + count;
 
     posix_spawn_file_actions_t quiet;
-    errno = posix_spawn_file_actions_init(&quiet);
-    if (errno == 0)
-        errno = posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null",
-                                                 O_WRONLY, 0);
-    if (errno != 0)
-        measure_fail("posix_spawn_file_actions");
+    measure_quiet(&quiet);
     for (size_t i = 0; i < count; i++) {
         /* The first runs only warm the caches: later ones overwrite them. */
         size_t slot = i < WARM_UP ? 0 : i - WARM_UP;

@@ -122,7 +122,6 @@ struct tcp_conn {
     bool fin_received;
     bool ack_now;     /* an ACK is due at the end of this round */
     bool probing;     /* the retransmission timer is the persist timer */
-    bool no_delay;    /* Nagle's algorithm is off */
     bool impatient;   /* it has waited long enough for an ACK or a window */
     bool scaling;     /* both sides sent a window scale */
     bool timestamps;  /* both sides sent timestamps */

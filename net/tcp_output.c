@@ -315,7 +315,7 @@ static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
 
     if (c->impatient)
         return true;
-    if (last && (offset == 0 || c->no_delay))
+    if (last && offset == 0)
         return true;
     if (!last && len > 0 && len >= c->snd_wnd_max / 2)
         return true;
