@@ -28,6 +28,8 @@ enum {
     TCP_CHECKSUM_OFFSET = 16,
     TCP_MAX_SCALE = 14,      /* RFC 7323 section 2.3 */
     TCP_TIMESTAMPS_LEN = 12, /* the option with its padding */
+    /* RFC 2018 section 3: four blocks fit without timestamps, three with. */
+    TCP_SACK_BLOCKS = 4,
 };
 
 enum tcp_flag {
@@ -39,6 +41,11 @@ enum tcp_flag {
     TCP_URG = 0x20,
     TCP_ECE = 0x40,
     TCP_CWR = 0x80,
+};
+
+/* Bytes [left, right) that arrived (RFC 2018 section 3). */
+struct tcp_sack {
+    uint32_t left, right;
 };
 
 /* A header in host order. Every value of this type can be emitted. */
@@ -53,6 +60,9 @@ struct tcp_segment {
     bool sack_permitted;
     bool has_timestamps;
     uint32_t ts_value, ts_echo;
+    /* Blocks in the order of the option; what they claim is not checked. */
+    uint8_t sack_count;
+    struct tcp_sack sack[TCP_SACK_BLOCKS];
 };
 
 /*
