@@ -7,8 +7,27 @@ enum {
     OPTION_MSS = 2,
     OPTION_SCALE = 3,
     OPTION_SACK_PERMITTED = 4,
+    OPTION_SACK = 5,
     OPTION_TIMESTAMPS = 8,
+    SACK_BLOCK_LEN = 8,
+    SACK_HEADER_LEN = 4, /* kind and length, and two of padding before them */
 };
+
+/* RFC 2018 section 3: whole blocks, at least one; 40 bytes of options have no
+ * room for more than four. If there are two such options the last counts. */
+static void parse_sack(struct bytes value, struct tcp_segment *segment)
+{
+    struct reader r = reader_of(value);
+
+    if (value.len == 0 || value.len % SACK_BLOCK_LEN != 0 ||
+        value.len > TCP_SACK_BLOCKS * SACK_BLOCK_LEN)
+        return;
+    segment->sack_count = (uint8_t)(value.len / SACK_BLOCK_LEN);
+    for (uint8_t i = 0; i < segment->sack_count; i++) {
+        segment->sack[i].left = get_be32(&r);
+        segment->sack[i].right = get_be32(&r);
+    }
+}
 
 /* One option, whose kind and length were read. Wrong lengths say nothing. */
 static void parse_option(uint8_t kind, struct bytes value,
@@ -32,6 +51,9 @@ static void parse_option(uint8_t kind, struct bytes value,
     case OPTION_SACK_PERMITTED:
         if (value.len == 0)
             segment->sack_permitted = true;
+        break;
+    case OPTION_SACK:
+        parse_sack(value, segment);
         break;
     case OPTION_TIMESTAMPS:
         if (value.len == 8) {
@@ -92,7 +114,8 @@ bool tcp_segment_parse(struct bytes bytes, struct tcp_segment *segment,
     return true;
 }
 
-uint32_t tcp_segment_len(const struct tcp_segment *segment)
+/* The header up to the SACK option. */
+static uint32_t len_without_sack(const struct tcp_segment *segment)
 {
     uint32_t len = TCP_HEADER_LEN;
 
@@ -105,6 +128,45 @@ uint32_t tcp_segment_len(const struct tcp_segment *segment)
     else if (segment->sack_permitted)
         len += 4;
     return len;
+}
+
+/* The blocks that fit behind the other options. */
+static uint32_t sack_blocks(const struct tcp_segment *segment, uint32_t len)
+{
+    uint32_t count = segment->sack_count, most = 0;
+
+    assert(count <= TCP_SACK_BLOCKS);
+    if (count == 0)
+        return 0;
+    if (len + SACK_HEADER_LEN <= TCP_MAX_HEADER_LEN)
+        most = (TCP_MAX_HEADER_LEN - len - SACK_HEADER_LEN) / SACK_BLOCK_LEN;
+    return count < most ? count : most;
+}
+
+uint32_t tcp_segment_len(const struct tcp_segment *segment)
+{
+    uint32_t len = len_without_sack(segment);
+    uint32_t blocks = sack_blocks(segment, len);
+
+    if (blocks > 0)
+        len += SACK_HEADER_LEN + blocks * SACK_BLOCK_LEN;
+    return len;
+}
+
+static void emit_sack(const struct tcp_segment *segment, struct writer *w)
+{
+    uint32_t blocks = sack_blocks(segment, len_without_sack(segment));
+
+    if (blocks == 0)
+        return;
+    put_u8(w, OPTION_NOP);
+    put_u8(w, OPTION_NOP);
+    put_u8(w, OPTION_SACK);
+    put_u8(w, (uint8_t)(2 + blocks * SACK_BLOCK_LEN));
+    for (uint32_t i = 0; i < blocks; i++) {
+        put_be32(w, segment->sack[i].left);
+        put_be32(w, segment->sack[i].right);
+    }
 }
 
 void tcp_segment_emit(const struct tcp_segment *segment, struct writer *w)
@@ -146,4 +208,5 @@ void tcp_segment_emit(const struct tcp_segment *segment, struct writer *w)
         put_be32(w, segment->ts_value);
         put_be32(w, segment->ts_echo);
     }
+    emit_sack(segment, w);
 }

@@ -60,7 +60,9 @@ struct tcp_segment {
     bool sack_permitted;
     bool has_timestamps;
     uint32_t ts_value, ts_echo;
-    /* Blocks in the order of the option; what they claim is not checked. */
+    /* Blocks in the order of the option; what they claim is not checked. Of
+     * those to be emitted, the last are left out where the options would not
+     * fit: three remain beside timestamps (RFC 2018 section 3). */
     uint8_t sack_count;
     struct tcp_sack sack[TCP_SACK_BLOCKS];
 };

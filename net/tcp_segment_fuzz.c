@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     assert(header_len >= TCP_HEADER_LEN && header_len <= TCP_MAX_HEADER_LEN);
     assert(header_len <= len);
     assert(first.scale <= TCP_MAX_SCALE);
+    assert(first.sack_count <= TCP_SACK_BLOCKS);
 
     struct writer w = WRITER(out);
     tcp_segment_emit(&first, &w);
@@ -33,5 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     assert(first.has_timestamps == second.has_timestamps);
     assert(first.ts_value == second.ts_value);
     assert(first.ts_echo == second.ts_echo);
+    /* Our padding can take the room of a block, and of no more. */
+    assert(second.sack_count <= first.sack_count);
+    assert(second.sack_count + 1 >= first.sack_count);
+    for (uint8_t i = 0; i < second.sack_count; i++)
+        assert(first.sack[i].left == second.sack[i].left &&
+               first.sack[i].right == second.sack[i].right);
     return 0;
 }

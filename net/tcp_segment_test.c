@@ -89,6 +89,90 @@ static void options_of_another_length_than_their_kinds_say_nothing(void)
     CHECK(!s.sack_permitted);
 }
 
+/* A header of 60 bytes whose options are `options`, then END. */
+static bool with_many_options(struct bytes options, struct tcp_segment *s)
+{
+    uint8_t b[TCP_MAX_HEADER_LEN] = {0};
+    memcpy(b, syn, 20);
+    b[12] = 0xf0;
+    memcpy(b + 20, options.at, options.len);
+    return parse(BYTES(b), s);
+}
+
+static void sack_blocks_are_read_in_their_order(void)
+{
+    struct tcp_segment s;
+    /* RFC 2018 section 3: newest first, and across the wrap. */
+    const uint8_t two[] = {1, 1,    5,    18, 0xff, 0xff, 0xff, 0xf0, 0, 0,
+                           0, 0x10, 0x80, 0,  0,    1,    0x80, 0,    1, 2};
+    CHECK(with_many_options(BYTES(two), &s));
+    CHECK_EQ(s.sack_count, 2);
+    CHECK_EQ(s.sack[0].left, 0xfffffff0);
+    CHECK_EQ(s.sack[0].right, 0x10);
+    CHECK_EQ(s.sack[1].left, 0x80000001);
+    CHECK_EQ(s.sack[1].right, 0x80000102);
+}
+
+static void a_sack_option_holds_whole_blocks_and_one_at_least(void)
+{
+    for (uint8_t len = 2; len <= 40; len++) {
+        struct tcp_segment s;
+        uint8_t option[40] = {5, len};
+        memset(option + 2, 7, sizeof option - 2);
+        /* What follows it are other options: unknown, and out of bounds. */
+        for (uint8_t i = len; i < sizeof option; i++)
+            option[i] = 1;
+        CHECK(with_many_options(BYTES(option), &s));
+        if (len == 10 || len == 18 || len == 26 || len == 34)
+            CHECK_EQ(s.sack_count, (len - 2) / 8);
+        else
+            CHECK_EQ(s.sack_count, 0);
+    }
+}
+
+static void four_sack_blocks_fit_alone_and_three_beside_timestamps(void)
+{
+    for (unsigned options = 0; options < 16; options++) {
+        for (uint8_t count = 0; count <= TCP_SACK_BLOCKS; count++) {
+            struct tcp_segment first = {
+                .flags = TCP_ACK,
+                .mss = options & 1 ? 1448 : 0,
+                .has_scale = options & 2,
+                .sack_permitted = options & 4,
+                .has_timestamps = options & 8,
+                .sack_count = count,
+            };
+            struct tcp_segment second = {0};
+            uint8_t out[TCP_MAX_HEADER_LEN];
+            struct writer w = WRITER(out);
+            uint32_t len;
+
+            for (uint8_t i = 0; i < count; i++)
+                first.sack[i] = (struct tcp_sack){i * 100u, i * 100u + 50};
+            tcp_segment_emit(&first, &w);
+            CHECK(!w.failed);
+            CHECK_EQ(w.len, tcp_segment_len(&first));
+            CHECK(tcp_segment_parse(written(&w), &second, &len));
+            CHECK_EQ(len, w.len);
+            CHECK_EQ(second.mss, first.mss);
+            CHECK_EQ(second.has_timestamps, first.has_timestamps);
+            CHECK_EQ(second.sack_permitted, first.sack_permitted);
+            uint32_t others = (options & 1 ? 4 : 0) + (options & 2 ? 4 : 0) +
+                              (options & 8 ? 12 : (options & 4 ? 4 : 0));
+            uint32_t fit = (40 - others - 4) / 8;
+            CHECK_EQ(second.sack_count, count < fit ? count : fit);
+            if (options == 8 && count == 4)
+                CHECK_EQ(second.sack_count, 3);
+            if (options == 0 && count == 4)
+                CHECK_EQ(second.sack_count, 4);
+            for (uint8_t i = 0; i < second.sack_count; i++) {
+                CHECK_EQ(second.sack[i].left, first.sack[i].left);
+                CHECK_EQ(second.sack[i].right, first.sack[i].right);
+            }
+        }
+    }
+}
+
 static void nothing_behind_the_end_option_is_read(void)
 {
     struct tcp_segment s;
@@ -164,6 +248,9 @@ int main(void)
     RUN(a_data_offset_inside_the_header_is_refused);
     RUN(options_of_impossible_length_are_refused);
     RUN(options_of_another_length_than_their_kinds_say_nothing);
+    RUN(sack_blocks_are_read_in_their_order);
+    RUN(a_sack_option_holds_whole_blocks_and_one_at_least);
+    RUN(four_sack_blocks_fit_alone_and_three_beside_timestamps);
     RUN(nothing_behind_the_end_option_is_read);
     RUN(a_window_scale_above_14_is_read_as_14);
     RUN(what_is_written_is_read_back_the_same);
