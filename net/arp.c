@@ -286,6 +286,17 @@ static void challenge(struct arp *arp, struct arp_entry *entry,
     }
 }
 
+void arp_confirm(struct arp *arp, uint32_t ip, uint64_t now)
+{
+    struct arp_entry *entry = find(arp, ip);
+
+    /* A claim to it is only settled by asking. */
+    if (entry == NULL || entry->challenged ||
+        (entry->state != ARP_REACHABLE && entry->state != ARP_PROBING))
+        return;
+    enter(arp, entry, ARP_REACHABLE, time_add(now, ARP_LIFETIME));
+}
+
 static void input_reply(struct arp *arp, struct arp_entry *entry,
                         const struct fata_arp *packet, bool to_us, uint64_t now,
                         struct arp_out *out)

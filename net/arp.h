@@ -140,6 +140,9 @@ enum arp_answer arp_query(struct arp *arp, uint32_t ip, uint64_t now,
  */
 void arp_hold(struct arp *arp, uint32_t ip, struct pbuf *packet);
 
+/* Traffic with `ip` makes progress: its station is where we think it is. */
+void arp_confirm(struct arp *arp, uint32_t ip, uint64_t now);
+
 /* A packet arrived; `to_us`: in a frame to our own address, not to a group. */
 void arp_input(struct arp *arp, const struct fata_arp *packet, bool to_us,
                uint64_t now, struct arp_out *out);

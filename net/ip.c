@@ -337,9 +337,42 @@ static void send_by(struct ip *ip, enum way way, uint32_t destination,
         send_to_station(ip, next_hop, p);
 }
 
-static uint16_t mtu_of(const struct ip *ip, enum way way)
+static uint16_t link_mtu(const struct ip *ip, enum way way)
 {
     return way == WAY_SELF ? FATA_IPV4_MAX : ip->netif->mtu;
+}
+
+/* The largest datagram that gets to `destination` whole, for all we know. */
+static uint16_t mtu_of(const struct ip *ip, enum way way,
+                       const struct fata_ip *destination)
+{
+    uint16_t mtu = link_mtu(ip, way);
+    if (way != WAY_STATION)
+        return mtu;
+    return path_mtu_get(&ip->paths, destination, mtu, ip->env->loop->now);
+}
+
+void ip_path_mtu(struct ip *ip, const struct fata_ip *remote, uint16_t mtu)
+{
+    path_mtu_put(&ip->paths, remote, mtu, ip->env->loop->now);
+}
+
+void ip_confirm(struct ip *ip, const struct fata_ip *remote)
+{
+    uint64_t now = ip->env->loop->now;
+    struct ip_confirmed *slot =
+        &ip->confirmed[(remote->at[15] ^ remote->at[14]) % IP_CONFIRMED];
+    uint32_t next_hop;
+
+    if (slot->until > now && fata_ip_equal(&slot->remote, remote))
+        return;
+    *slot = (struct ip_confirmed){
+        .remote = *remote,
+        .until = time_add(now, IP_CONFIRM_INTERVAL),
+    };
+    if (fata_ip_is_v4(remote) &&
+        find_way(ip, fata_ip_v4(remote), &next_hop) == WAY_STATION)
+        arp_confirm(&ip->arp, next_hop, now);
 }
 
 enum err ip_route(struct ip *ip, const struct fata_ip *destination,
@@ -355,7 +388,7 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
         return ERR_UNREACHABLE;
     route->source = *destination;
     route->to_group = way == WAY_GROUP;
-    route->mtu = mtu_of(ip, way);
+    route->mtu = mtu_of(ip, way, destination);
     route->features = 0;
     if (way != WAY_SELF) {
         route->source = fata_ip_from_v4(ip->address);
@@ -395,10 +428,11 @@ static void take_slice(struct packet *to, const struct packet *from,
 
 /* RFC 791 section 3.2, "An Example Fragmentation Procedure". */
 static void send_fragments(struct ip *ip, enum way way, uint32_t next_hop,
-                           struct fata_ipv4 *h, const struct packet *p)
+                           uint16_t mtu, struct fata_ipv4 *h,
+                           const struct packet *p)
 {
     uint32_t total = packet_len(p);
-    uint32_t room = (uint32_t)(ip->netif->mtu - FATA_IPV4_HEADER_LEN) / 8 * 8;
+    uint32_t room = (uint32_t)(mtu - FATA_IPV4_HEADER_LEN) / 8 * 8;
 
     h->dont_fragment = false;
     ip->counters.fragmented++;
@@ -446,8 +480,15 @@ enum err ip_send(struct ip *ip, const struct ip_send *how, struct packet *p)
         return ERR_UNREACHABLE;
 
     uint32_t len = FATA_IPV4_HEADER_LEN + packet_len(p);
-    bool too_big = len > mtu_of(ip, way) && p->gso_size == 0;
-    if (len > FATA_IPV4_MAX || (too_big && !how->may_fragment))
+    if (len > FATA_IPV4_MAX)
+        return ERR_INVALID;
+    /* What may not be cut may be too big for the path: routers say so, and
+     * its transport then asks for the route again. */
+    uint16_t mtu = link_mtu(ip, way);
+    if (how->may_fragment)
+        mtu = mtu_of(ip, way, &how->destination);
+    bool too_big = len > mtu && p->gso_size == 0;
+    if (too_big && !how->may_fragment)
         return ERR_INVALID;
     /* What may not be fragmented needs no id (RFC 6864 section 4.1). */
     if (how->may_fragment)
@@ -455,7 +496,7 @@ enum err ip_send(struct ip *ip, const struct ip_send *how, struct packet *p)
     if (too_big) {
         if (p->checksum_offset != 0)
             complete_checksum(p, 0);
-        send_fragments(ip, way, next_hop, &h, p);
+        send_fragments(ip, way, next_hop, mtu, &h, p);
         return OK;
     }
     h.total_len = (uint16_t)len;
@@ -773,6 +814,8 @@ enum err ip_init(struct ip *ip, struct fata_env *env, struct fata_netif *netif)
                           env->pbufs->full.capacity / 4);
     if (err != OK)
         return err;
+    fata_random_fill(env->random, &key, sizeof key);
+    path_mtus_init(&ip->paths, &key);
     fata_random_fill(env->random, &key, sizeof key);
     icmp_init(&ip->icmp, ip, env->random, env->loop, &key);
     return OK;

@@ -15,8 +15,10 @@
 
 enum {
     IP_PROTOCOL_ICMP = 1,
+    IP_PROTOCOL_IGMP = 2,
     IP_PROTOCOL_TCP = 6,
     IP_PROTOCOL_UDP = 17,
+    IP_PROTOCOL_ICMPV6 = 58,
 };
 
 /* The two ECN bits of the traffic class (RFC 3168 section 5). */
@@ -77,7 +79,7 @@ void ip_register(struct ip *ip, uint8_t number,
 struct ip_route {
     struct fata_ip source; /* our address to send from */
     bool to_group;         /* broadcast or multicast */
-    uint16_t mtu;          /* largest datagram, IP header included */
+    uint16_t mtu;      /* largest datagram for this path, IP header included */
     uint32_t features; /* offloads of the interface, enum fata_netif_feature */
 };
 
@@ -103,6 +105,21 @@ struct ip_send {
  * fragmented, or larger than any datagram.
  */
 enum err ip_send(struct ip *ip, const struct ip_send *how, struct packet *p);
+
+/*
+ * What we sent to `remote` got there: the way there needs no probing for a
+ * while (RFC 4861 section 7.3.1, and likewise for ARP). Only for what cannot
+ * be forged from off the path, such as an ACK of new data; it is cheap enough
+ * to be called for each.
+ */
+void ip_confirm(struct ip *ip, const struct fata_ip *remote);
+
+/*
+ * An IP_PROBLEM_TOO_BIG for `remote` was matched to a packet in flight (RFC
+ * 5927 section 7.2): routes to it have at most this `mtu` for ten minutes
+ * (RFC 1191, RFC 8201). Less than 552 (IPv4) or 1280 (IPv6) counts as that.
+ */
+void ip_path_mtu(struct ip *ip, const struct fata_ip *remote, uint16_t mtu);
 
 /*
  * The sum of the pseudo-header of TCP and UDP (RFC 9293 section 3.1, RFC 8200

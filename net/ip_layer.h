@@ -12,6 +12,7 @@
 #include "net/arp.h"
 #include "net/icmp.h"
 #include "net/ip.h"
+#include "net/path_mtu.h"
 #include "net/reassembly.h"
 
 enum {
@@ -20,6 +21,15 @@ enum {
     IP_LOOPED = 64,   /* packets to ourselves that may wait */
     IP_ARP_ENTRIES = 1024,
     IP_TTL = 64,
+    IP_CONFIRMED = 16, /* destinations confirmed a moment ago, by address */
+};
+
+/* How often the same destination's confirmation is passed on at most. */
+#define IP_CONFIRM_INTERVAL SECONDS(1)
+
+struct ip_confirmed {
+    struct fata_ip remote;
+    uint64_t until;
 };
 
 struct ip_counters {
@@ -46,6 +56,8 @@ struct ip {
     uint32_t protocol_count;
     struct hash_key key;
     uint16_t ids[IP_IDS];
+    struct path_mtus paths;
+    struct ip_confirmed confirmed[IP_CONFIRMED];
     struct arp arp;
     struct reassembly reassembly;
     struct icmp icmp;

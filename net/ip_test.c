@@ -536,6 +536,61 @@ static void routes_tell_source_mtu_and_offloads(void)
 }
 
 /* RFC 9293 section 3.1 and RFC 8200 section 8.1, worked by hand. */
+/* RFC 1191 section 3: what comes after a report is no larger. */
+static void a_narrow_path_makes_routes_and_fragments_smaller(void)
+{
+    static uint8_t payload[1400];
+    struct fata_ip far = fata_ip4(192, 0, 2, 1);
+    struct ip_route route;
+    struct fata_ipv4 h;
+
+    set_up();
+    ip_path_mtu(&ip, &far, 1000);
+    CHECK_EQ(ip_route(&ip, &far, &route), OK);
+    CHECK_EQ(route.mtu, 1000);
+    CHECK_EQ(send_to(0xc0000201, BYTES(payload), true), OK);
+    CHECK_EQ(fake_next_datagram(&fake, &h).len, 976);
+    CHECK(h.more_fragments);
+    CHECK_EQ(fake_next_datagram(&fake, &h).len, 424);
+    CHECK_EQ(fake.sent, fake.seen);
+    /* Who does not want fragments learns from routers, or asks for a route. */
+    CHECK_EQ(send_to(0xc0000201, BYTES(payload), false), OK);
+    CHECK_EQ(fake_next_datagram(&fake, &h).len, 1400);
+    CHECK(h.dont_fragment);
+
+    ip_path_mtu(&ip, &far, 68);
+    CHECK_EQ(ip_route(&ip, &far, &route), OK);
+    CHECK_EQ(route.mtu, 552);
+    fake_pass(&fake, SECONDS(601));
+    CHECK_EQ(ip_route(&ip, &far, &route), OK);
+    CHECK_EQ(route.mtu, 1500);
+}
+
+/* RFC 1122 section 2.3.2.1: progress above is as good as an answer. */
+static void a_station_with_which_traffic_makes_progress_is_not_asked(void)
+{
+    struct fata_ip peer = fata_ip_from_v4(FAKE_PEER);
+    struct fata_ip far = fata_ip4(192, 0, 2, 1);
+
+    set_up();
+    CHECK_EQ(send_to(FAKE_PEER, TEXT("x"), false), OK);
+    CHECK_EQ(send_to(0xc0000201, TEXT("x"), false), OK);
+    uint64_t sent = ip.arp.counters.sent;
+    for (int i = 0; i < 200; i++) {
+        ip_confirm(&ip, &peer);
+        ip_confirm(&ip, &far); /* which is the gateway's */
+        CHECK_EQ(send_to(FAKE_PEER, TEXT("x"), false), OK);
+        CHECK_EQ(send_to(0xc0000201, TEXT("x"), false), OK);
+        fake_pass(&fake, MILLISECONDS(900));
+    }
+    CHECK_EQ(ip.arp.counters.sent, sent);
+    arp_check(&ip.arp);
+    fake_pass(&fake, SECONDS(70));
+    CHECK_EQ(send_to(FAKE_PEER, TEXT("x"), false), OK);
+    fake_pass(&fake, SECONDS(6));
+    CHECK(ip.arp.counters.sent > sent);
+}
+
 static void the_pseudo_header_is_summed(void)
 {
     struct fata_ip a = fata_ip4(10, 0, 0, 1), b = fata_ip4(10, 0, 0, 2), c, d;
@@ -974,6 +1029,8 @@ int main(void)
     RUN(a_station_that_does_not_answer_is_reported_to_the_transport);
     RUN(a_datagram_to_ourselves_comes_back);
     RUN(routes_tell_source_mtu_and_offloads);
+    RUN(a_narrow_path_makes_routes_and_fragments_smaller);
+    RUN(a_station_with_which_traffic_makes_progress_is_not_asked);
     RUN(the_pseudo_header_is_summed);
     RUN(an_echo_is_answered_with_its_own_bytes);
     RUN(the_largest_ping_is_answered);
