@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "net/tcp.h"
+#include "net/tcp_cookie.h"
 #include "net/tcp_segment.h"
 
 enum tcp_state {
@@ -72,12 +73,6 @@ enum {
                  */
 #define TCP_STARVED_RETRY MILLISECONDS(10)
 #define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
-
-/* What identifies a connection, ready to be hashed. */
-struct tcp_tuple {
-    struct fata_ip local, remote;
-    uint16_t local_port, remote_port;
-};
 
 /* Congestion control as of RFC 5681 and 6582; bytes. */
 struct tcp_congestion {
@@ -177,6 +172,9 @@ struct tcp_listener {
     uint32_t backlog, max_connections;
     uint32_t half_count, connection_count;
     struct list halves; /* oldest first */
+    /* There was no room for a half-open connection, and SYNs were answered
+     * with cookies, whose ACKs may come until this time. */
+    uint64_t cookies_until;
     fata_accept *accept;
     void *context;
 };
@@ -191,10 +189,9 @@ struct tcp_half {
     struct tcp_tuple tuple;
     uint32_t iss, irs;
     uint32_t ts_recent, ts_offset;
-    uint16_t mss;    /* the peer's, or the default */
     uint16_t window; /* as in the SYN */
-    bool scaling, timestamps;
-    uint8_t scale, retries;
+    uint8_t retries;
+    struct tcp_offer offer; /* the peer's */
     uint64_t answered_at;
 };
 
@@ -214,7 +211,8 @@ struct tcp_counters {
     uint64_t segments_in, segments_out, bytes_in, bytes_out;
     uint64_t retransmitted, fast_retransmitted, timeouts, probes;
     uint64_t accepted, connected, resets_in, resets_out;
-    uint64_t bad_checksum, malformed, no_listener, backlog_evicted;
+    uint64_t bad_checksum, malformed, no_listener;
+    uint64_t cookies_sent, cookies_accepted, cookies_refused;
     uint64_t refused_full, challenges, challenges_held, out_of_order;
     uint64_t out_of_window, duplicate_data, paws_dropped, no_memory;
     uint64_t time_wait_recycled, time_wait_reused, given_up;
@@ -227,6 +225,7 @@ struct tcp {
     struct log_source log;
     struct hash_key hash_key;
     uint8_t isn_key[16];
+    struct tcp_cookies cookies;
     uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
     struct hash_table connections, halves, time_waits, listeners;
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;

@@ -110,8 +110,19 @@ static void segment(struct world *w, struct reader *r)
         s.source = h->tuple.remote_port;
         s.seq = h->irs + 1 + seq;
         s.ack = h->iss + 1 + ack;
-        s.has_timestamps = h->timestamps;
+        s.has_timestamps = h->offer.timestamps;
         s.ts_value = h->ts_recent;
+    } else if ((kind & 8) && w->d->sent_count > 0) {
+        /* It may be a cookie. */
+        const struct tcp_segment *last =
+            &w->d->sent[(w->d->sent_count - 1) % DOUBLE_SENT].s;
+        s.source = last->destination;
+        s.destination = last->source;
+        s.seq = last->ack + seq;
+        s.ack = last->seq + 1 + ack;
+        s.has_timestamps = last->has_timestamps;
+        s.ts_value = last->ts_echo;
+        s.ts_echo = last->ts_value;
     } else {
         s.seq = seq;
         s.mss = (uint16_t)(len * 8);
@@ -205,7 +216,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct fata_listener *listener;
 
     w.d->stack.ops = &ops;
-    enum err err = tcp_listen(tcp, 80, NULL, accepted, &w, &listener);
+    struct fata_listen_options few = {.backlog = 1}; /* and then cookies */
+    enum err err = tcp_listen(tcp, 80, &few, accepted, &w, &listener);
     assert(err == OK);
     while (!r.failed && r.rest.len > 0) {
         act(&w, &r);

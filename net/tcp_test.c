@@ -157,20 +157,128 @@ static void a_repeated_handshake_leaves_a_timeout_of_three_seconds(void)
     double_free(d);
 }
 
+/* Have `count` peers send a SYN, and nothing more. */
+static void flood(struct double_tcp *d, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct tcp_segment s = syn_from((uint16_t)(20000 + i));
+        double_deliver(d, &s, bytes_of(NULL, 0));
+    }
+}
+
 /* However many half-open connections the listener may hold. */
-static void the_oldest_half_open_gives_way_when_the_pool_is_empty(void)
+static void cookies_take_over_when_the_pool_of_half_open_is_empty(void)
 {
     struct fata_listen_options options = {.backlog = 100000};
     struct double_tcp *d = begin(8, &options);
     uint32_t most = d->tcp->half_pool.capacity;
 
-    for (uint32_t i = 0; i < most + 10; i++) {
-        struct tcp_segment s = syn_from((uint16_t)(2000 + i));
-        double_deliver(d, &s, bytes_of(NULL, 0));
-    }
+    flood(d, most + 10);
     CHECK_EQ(d->tcp->half_pool.in_use, most);
+    CHECK_EQ(d->tcp->counters.cookies_sent, 10);
     establish(d, PEER_PORT);
     CHECK_EQ(d->tcp->connection_pool.in_use, 1);
+    CHECK_EQ(d->tcp->counters.cookies_accepted, 1);
+    double_free(d);
+}
+
+/* A SYN with every option, answered with a cookie; then its ACK. */
+static struct tcp_segment cookie_ack(struct double_tcp *d, uint16_t port)
+{
+    struct tcp_segment s = syn_from(port);
+
+    s.has_scale = s.has_timestamps = s.sack_permitted = true;
+    s.scale = 5;
+    s.ts_value = 77;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    const struct tcp_segment *answer = last_sent(d);
+    CHECK(answer->has_scale && answer->has_timestamps);
+    CHECK_EQ(answer->ts_echo, 77);
+    return (struct tcp_segment){
+        .source = port,
+        .destination = PORT,
+        .seq = PEER_ISN + 1,
+        .ack = answer->seq + 1,
+        .flags = TCP_ACK,
+        .window = 1000,
+        .has_timestamps = true,
+        .ts_value = 78,
+        .ts_echo = answer->ts_value,
+    };
+}
+
+static void a_connection_of_a_cookie_has_all_its_options(void)
+{
+    static const struct fata_listen_options options = {.backlog = 4};
+    struct double_tcp *d = begin(8, &options);
+
+    flood(d, 10);
+    struct tcp_segment ack = cookie_ack(d, PEER_PORT);
+    CHECK_EQ(d->tcp->half_pool.in_use, 4);
+    double_deliver(d, &ack, bytes_of_string("and its first data"));
+    CHECK(flow != NULL);
+    struct tcp_conn *c = conn_of_flow(flow);
+    CHECK(c->scaling && c->timestamps);
+    CHECK_EQ(c->snd_scale, 5);
+    CHECK_EQ(c->snd_wnd, 1000 << 5);
+    CHECK_EQ(c->mss, 1460 - TCP_TIMESTAMPS_LEN);
+    CHECK_EQ(c->ts_recent, 78);
+    CHECK_EQ(c->receive_bytes, 18);
+    tcp_conn_check(c);
+    double_run(d, SECONDS(1));
+    CHECK_EQ(last_sent(d)->ack, ack.seq + 18);
+    CHECK(seq_gt(last_sent(d)->ts_value, ack.ts_echo));
+    double_free(d);
+}
+
+static void a_cookie_is_of_no_use_when_its_time_is_over(void)
+{
+    static const struct fata_listen_options options = {.backlog = 4};
+    struct double_tcp *d = begin(8, &options);
+
+    flood(d, 10);
+    struct tcp_segment ack = cookie_ack(d, PEER_PORT);
+    double_run(d, TCP_COOKIE_LIFE);
+    flood(d, 1); /* and cookies are still being sent */
+    double_deliver(d, &ack, bytes_of(NULL, 0));
+    CHECK(flow == NULL);
+    CHECK_EQ(last_sent(d)->flags, TCP_RST);
+    CHECK_EQ(last_sent(d)->seq, ack.ack);
+    double_free(d);
+}
+
+/* An ACK out of nowhere costs a hash only while cookies are out. */
+static void without_a_flood_no_cookie_is_looked_at(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct tcp_segment ack = {.source = PEER_PORT,
+                              .destination = PORT,
+                              .seq = 1,
+                              .ack = 1,
+                              .flags = TCP_ACK};
+
+    double_deliver(d, &ack, bytes_of(NULL, 0));
+    CHECK_EQ(d->tcp->counters.cookies_refused, 0);
+    CHECK_EQ(last_sent(d)->flags, TCP_RST);
+    double_free(d);
+}
+
+/* The ACK was lost, and so was the first data: its peer must not be reset. */
+static void later_data_of_who_got_a_cookie_waits_for_the_first(void)
+{
+    static const struct fata_listen_options options = {.backlog = 4};
+    struct double_tcp *d = begin(8, &options);
+
+    flood(d, 10);
+    struct tcp_segment ack = cookie_ack(d, PEER_PORT);
+    struct tcp_segment later = ack;
+    later.seq += 5;
+    uint32_t before = d->sent_count;
+    double_deliver(d, &later, bytes_of_string("later"));
+    CHECK_EQ(d->sent_count, before);
+    double_deliver(d, &ack, bytes_of_string("first"));
+    CHECK(flow != NULL);
+    CHECK_EQ(conn_of_flow(flow)->receive_bytes, 5);
     double_free(d);
 }
 
@@ -565,7 +673,11 @@ int main(void)
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
     RUN(a_reset_is_told_before_bytes_not_yet_read);
     RUN(a_repeated_handshake_leaves_a_timeout_of_three_seconds);
-    RUN(the_oldest_half_open_gives_way_when_the_pool_is_empty);
+    RUN(cookies_take_over_when_the_pool_of_half_open_is_empty);
+    RUN(a_connection_of_a_cookie_has_all_its_options);
+    RUN(a_cookie_is_of_no_use_when_its_time_is_over);
+    RUN(without_a_flood_no_cookie_is_looked_at);
+    RUN(later_data_of_who_got_a_cookie_waits_for_the_first);
     RUN(syns_outside_the_window_are_challenged_but_seldom);
     RUN(empty_segments_with_old_timestamps_are_answered_but_seldom);
     RUN(a_timestamp_that_went_stale_is_replaced);
