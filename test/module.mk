@@ -8,6 +8,9 @@ $(error packages are missing (above); test/setup installs them)
 endif
 endif
 
+# It compares with what floating point gives.
+build/san/net/tcp_cc_test build/host/net/tcp_cc_test: LDLIBS = -lm
+
 # Programs that tests and benchmarks use: wires, clients, loads.
 PEER_SRC = $(wildcard test/e2e/*.c)
 PEERS = $(PEER_SRC:test/e2e/%.c=build/test/%)
