@@ -7,8 +7,20 @@ struct pbuf_full {
     uint8_t storage[PBUF_ROOM];
 };
 
+/* The same for the pool `large`. */
+struct pbuf_large {
+    struct pbuf pbuf;
+    uint8_t storage[PBUF_LARGE_ROOM];
+};
+
+/* What does not fill a quarter of a large piece may be copied out of it. */
+enum { COMPACT_MAX = PBUF_LARGE_ROOM / 4 };
+
 static_assert(sizeof(struct pbuf) == 64, "a piece is one cache line");
 static_assert(sizeof(struct pbuf_full) % 64 == 0, "pieces keep to lines");
+static_assert(sizeof(struct pbuf_large) % 64 == 0, "pieces keep to lines");
+static_assert(PBUF_LARGE_ROOM >= PBUF_HEADROOM + 65535 + 14 + 4,
+              "any datagram in a frame, perhaps of a VLAN, fits");
 
 enum err pbuf_pool_init(struct pbuf_pool *pool, struct arena *arena,
                         uint32_t full, uint32_t bare)
@@ -17,7 +29,15 @@ enum err pbuf_pool_init(struct pbuf_pool *pool, struct arena *arena,
         pool_init(&pool->full, arena, sizeof(struct pbuf_full), full);
     if (err != OK)
         return err;
+    pool->large = (struct pool){0};
     return pool_init(&pool->bare, arena, sizeof(struct pbuf), bare);
+}
+
+enum err pbuf_pool_add_large(struct pbuf_pool *pool, struct arena *arena,
+                             uint32_t large)
+{
+    assert(pool->large.capacity == 0);
+    return pool_init(&pool->large, arena, sizeof(struct pbuf_large), large);
 }
 
 struct pbuf *pbuf_take(struct pbuf_pool *pool)
@@ -33,6 +53,63 @@ struct pbuf *pbuf_take(struct pbuf_pool *pool)
         .pool = pool,
     };
     return &taken->pbuf;
+}
+
+struct pbuf *pbuf_take_large(struct pbuf_pool *pool)
+{
+    struct pbuf_large *taken = NULL;
+
+    /* One who has none asks for none: that is not a refusal. */
+    if (pool->large.capacity > 0)
+        taken = (struct pbuf_large *)pool_take(&pool->large);
+    if (taken == NULL)
+        return NULL;
+    taken->pbuf = (struct pbuf){
+        .at = taken->storage + PBUF_HEADROOM,
+        .refs = 1,
+        .storage = taken->storage,
+        .room = PBUF_LARGE_ROOM,
+        .pool = pool,
+    };
+    return &taken->pbuf;
+}
+
+struct pbuf *pbuf_take_copy(struct pbuf_pool *pool, struct bytes data)
+{
+    struct pbuf *first = pbuf_take(pool);
+
+    if (first == NULL)
+        return NULL;
+    data = bytes_after(data, pbuf_append(first, data));
+    for (struct pbuf *last = first; data.len > 0; last = last->next) {
+        last->next = pbuf_take(pool);
+        if (last->next == NULL) {
+            pbuf_give(first);
+            return NULL;
+        }
+        /* Only the first needs room for headers before it. */
+        last->next->at = last->next->storage;
+        data = bytes_after(data, pbuf_append(last->next, data));
+    }
+    return first;
+}
+
+struct pbuf *pbuf_compact(struct pbuf *p)
+{
+    const struct pool *large = &p->pool->large;
+    bool scarce = large->in_use > large->capacity / 2;
+
+    assert(pbuf_is_large(p) && p->refs == 1 && p->next == NULL);
+    if (p->len > PBUF_ROOM - PBUF_HEADROOM && (!scarce || p->len > COMPACT_MAX))
+        return p;
+    struct pbuf *copy = pbuf_take_copy(p->pool, pbuf_bytes(p));
+    if (copy == NULL)
+        return p;
+    copy->flags = p->flags;
+    copy->gso_size = p->gso_size;
+    copy->seq = p->seq;
+    pbuf_give(p);
+    return copy;
 }
 
 struct pbuf *pbuf_take_lent(struct pbuf_pool *pool, struct bytes data)
@@ -57,7 +134,9 @@ static void give_piece(struct pbuf *p)
     assert(p->refs > 0);
     if (--p->refs > 0)
         return;
-    if (p->room > 0)
+    if (pbuf_is_large(p))
+        pool_give(&p->pool->large, p);
+    else if (p->room > 0)
         pool_give(&p->pool->full, p);
     else
         pool_give(&p->pool->bare, p);

@@ -16,6 +16,10 @@
  * A piece is shared by counting references; who holds the only reference may
  * change the window and the bytes, others may only read. Pools are not touched
  * before use: a large one costs nothing until it is needed.
+ *
+ * A device that merges what it receives fills large pieces, which hold any
+ * datagram. They are few: whoever receives copies what does not need one
+ * (pbuf_compact), and does with ordinary pieces when there are none.
  */
 #ifndef BASE_PBUF_H
 #define BASE_PBUF_H
@@ -29,6 +33,8 @@ enum {
     PBUF_ROOM = 1920,
     /* Kept free before a received frame or a payload to be sent. */
     PBUF_HEADROOM = 128,
+    /* Storage of a large piece: with what is kept of it, 17 pages. */
+    PBUF_LARGE_ROOM = 17 * 4096 - 64,
 };
 
 /* What the device already knows of a received packet. */
@@ -51,22 +57,43 @@ struct pbuf {
 };
 
 struct pbuf_pool {
-    struct pool full; /* pieces with storage */
-    struct pool bare; /* pieces that only point to memory lent for ever */
+    struct pool full;  /* pieces with storage */
+    struct pool bare;  /* pieces that only point to memory lent for ever */
+    struct pool large; /* pieces with PBUF_LARGE_ROOM bytes of storage */
 };
 
 /*
  * Carve a pool of `full` pieces with PBUF_ROOM bytes of storage each and
- * `bare` ones without. ERR_FULL if the arena has too little left.
+ * `bare` ones without; there are no large ones. ERR_FULL if the arena has too
+ * little left.
  */
 MUST_USE enum err pbuf_pool_init(struct pbuf_pool *pool, struct arena *arena,
                                  uint32_t full, uint32_t bare);
+
+/* Carve `large` large pieces as well, once. ERR_FULL as above. */
+MUST_USE enum err pbuf_pool_add_large(struct pbuf_pool *pool,
+                                      struct arena *arena, uint32_t large);
 
 /*
  * A piece with an empty window PBUF_HEADROOM bytes into its storage, one
  * reference, no flags, alone; or NULL if the pool is empty.
  */
 struct pbuf *pbuf_take(struct pbuf_pool *pool);
+
+/* The same, a large piece. NULL if there are none, or none left. */
+struct pbuf *pbuf_take_large(struct pbuf_pool *pool);
+
+/* Whether giving the piece back gives back a large one. */
+static inline bool pbuf_is_large(const struct pbuf *p)
+{
+    return p->room == PBUF_LARGE_ROOM;
+}
+
+/*
+ * A copy of `data` in as many ordinary pieces as it takes, the first of them
+ * with headroom. NULL if there are too few; what was taken is given back.
+ */
+struct pbuf *pbuf_take_copy(struct pbuf_pool *pool, struct bytes data);
 
 /*
  * A piece whose window is `data`, which is lent for ever (constant data of the
@@ -143,6 +170,15 @@ struct pbuf *pbuf_drop_front(struct pbuf *p, size_t n);
 
 /* Copy bytes [from, from + len) of the packet to `to`; they must exist. */
 void pbuf_copy_out(const struct pbuf *p, size_t from, void *to, size_t len);
+
+/*
+ * Copy a packet of one large piece, to which there is no other reference, to
+ * ordinary ones and give the large one back, if that is worth it: if it fits
+ * one, or if large ones are getting scarce (more than half are taken) and it
+ * leaves most of its own unused. Returns the packet, which is as it was where
+ * ordinary pieces are short.
+ */
+struct pbuf *pbuf_compact(struct pbuf *p);
 
 /* Packets in order of arrival, linked through `after`. {0} is empty. */
 struct pbuf_queue {

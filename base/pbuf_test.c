@@ -5,21 +5,23 @@
 
 #include "test/test.h"
 
-enum { FULL = 16, BARE = 8 };
+enum { FULL = 16, BARE = 8, LARGE = 4 };
 
-static _Alignas(64) uint8_t memory[64 * 1024];
+static _Alignas(64) uint8_t memory[512 * 1024];
 static struct pbuf_pool pool;
 
 static void set_up(void)
 {
     struct arena arena = {.at = memory, .room = sizeof memory};
     CHECK_EQ(pbuf_pool_init(&pool, &arena, FULL, BARE), OK);
+    CHECK_EQ(pbuf_pool_add_large(&pool, &arena, LARGE), OK);
 }
 
 static void check_all_given_back(void)
 {
     CHECK_EQ(pool.full.in_use, 0);
     CHECK_EQ(pool.bare.in_use, 0);
+    CHECK_EQ(pool.large.in_use, 0);
 }
 
 /* A packet of the bytes 0, 1, 2... in pieces of these lengths, 0 ends. */
@@ -179,6 +181,124 @@ static void any_part_can_be_copied_out(void)
     pbuf_give(p);
 }
 
+static void a_large_piece_holds_any_datagram(void)
+{
+    static uint8_t datagram[65535 + 14];
+    set_up();
+    struct pbuf *p = pbuf_take_large(&pool);
+    CHECK(pbuf_is_large(p));
+    CHECK_EQ(p->at - p->storage, PBUF_HEADROOM);
+    CHECK_EQ(pbuf_append(p, BYTES(datagram)), sizeof datagram);
+    CHECK_EQ(pool.full.in_use, 0);
+    CHECK_EQ(pool.large.in_use, 1);
+    pbuf_give(p);
+    check_all_given_back();
+}
+
+static void large_pieces_run_out_alone(void)
+{
+    struct pbuf *all[LARGE];
+    set_up();
+    for (int i = 0; i < LARGE; i++)
+        all[i] = pbuf_take_large(&pool);
+    CHECK(pbuf_take_large(&pool) == NULL);
+    CHECK_EQ(pool.large.refused, 1);
+    struct pbuf *p = pbuf_take(&pool);
+    CHECK(p != NULL && !pbuf_is_large(p));
+    pbuf_give(p);
+    for (int i = 0; i < LARGE; i++)
+        pbuf_give(all[i]);
+    check_all_given_back();
+}
+
+static void a_pool_without_large_pieces_refuses_none(void)
+{
+    struct arena arena = {.at = memory, .room = sizeof memory};
+    CHECK_EQ(pbuf_pool_init(&pool, &arena, FULL, BARE), OK);
+    CHECK(pbuf_take_large(&pool) == NULL);
+    CHECK_EQ(pool.large.refused, 0);
+}
+
+/* A packet of `len` bytes 0, 1, 2... in one large piece. */
+static struct pbuf *large_packet(uint32_t len)
+{
+    struct pbuf *p = pbuf_take_large(&pool);
+    for (uint32_t i = 0; i < len; i++)
+        p->at[i] = (uint8_t)i;
+    p->len = len;
+    p->flags = PBUF_CHECKSUM_GOOD;
+    p->gso_size = 1448;
+    return p;
+}
+
+static bool counts_up(const struct pbuf *p)
+{
+    uint8_t next = 0;
+    for (; p != NULL; p = p->next)
+        for (uint32_t i = 0; i < p->len; i++)
+            if (p->at[i] != next++)
+                return false;
+    return true;
+}
+
+static void small_packets_leave_their_large_piece_at_once(void)
+{
+    const uint32_t most = PBUF_ROOM - PBUF_HEADROOM;
+    set_up();
+    struct pbuf *p = pbuf_compact(large_packet(most));
+    CHECK_EQ(pool.large.in_use, 0);
+    CHECK_EQ(p->len, most);
+    CHECK(counts_up(p));
+    CHECK_EQ(p->flags, PBUF_CHECKSUM_GOOD);
+    CHECK_EQ(p->gso_size, 1448);
+    pbuf_give(p);
+    p = pbuf_compact(large_packet(most + 1));
+    CHECK(pbuf_is_large(p));
+    pbuf_give(p);
+    check_all_given_back();
+}
+
+static void middling_packets_leave_when_large_pieces_are_scarce(void)
+{
+    struct pbuf *held[LARGE / 2];
+    set_up();
+    for (int i = 0; i < LARGE / 2; i++)
+        held[i] = pbuf_take_large(&pool);
+    struct pbuf *p = pbuf_compact(large_packet(10000));
+    CHECK(!pbuf_is_large(p));
+    CHECK_EQ(pbuf_total(p), 10000);
+    CHECK(counts_up(p));
+    CHECK_EQ(p->at - p->storage, PBUF_HEADROOM);
+    CHECK_EQ(pool.large.in_use, LARGE / 2);
+    CHECK_EQ(pool.full.in_use, 6);
+    pbuf_give(p);
+    p = pbuf_compact(large_packet(40000));
+    CHECK(pbuf_is_large(p));
+    pbuf_give(p);
+    for (int i = 0; i < LARGE / 2; i++)
+        pbuf_give(held[i]);
+    check_all_given_back();
+}
+
+static void what_cannot_be_copied_stays_where_it_is(void)
+{
+    static const uint8_t data[PBUF_ROOM];
+    struct pbuf *all[FULL];
+    set_up();
+    for (int i = 0; i < FULL; i++)
+        all[i] = pbuf_take(&pool);
+    struct pbuf *p = pbuf_compact(large_packet(100));
+    CHECK(pbuf_is_large(p));
+    CHECK_EQ(p->len, 100);
+    pbuf_give(all[0]);
+    CHECK(pbuf_take_copy(&pool, BYTES(data)) == NULL);
+    CHECK_EQ(pool.full.in_use, FULL - 1);
+    for (int i = 1; i < FULL; i++)
+        pbuf_give(all[i]);
+    pbuf_give(p);
+    check_all_given_back();
+}
+
 static void a_queue_keeps_the_order(void)
 {
     struct pbuf_queue q = {0};
@@ -201,8 +321,10 @@ static void a_queue_keeps_the_order(void)
 static void an_arena_too_small_is_refused(void)
 {
     struct arena arena = {.at = memory, .room = sizeof memory};
-    CHECK_EQ(pbuf_pool_init(&pool, &arena, 100, 1), ERR_FULL);
+    CHECK_EQ(pbuf_pool_init(&pool, &arena, 1000, 1), ERR_FULL);
     CHECK_EQ(pbuf_pool_init(&pool, &arena, 20, 100000), ERR_FULL);
+    CHECK_EQ(pbuf_pool_init(&pool, &arena, 20, 20), OK);
+    CHECK_EQ(pbuf_pool_add_large(&pool, &arena, 8), ERR_FULL);
 }
 
 int main(void)
@@ -216,6 +338,12 @@ int main(void)
     RUN(trimming_gives_back_what_becomes_empty);
     RUN(dropping_the_front_gives_back_what_becomes_empty);
     RUN(any_part_can_be_copied_out);
+    RUN(a_large_piece_holds_any_datagram);
+    RUN(large_pieces_run_out_alone);
+    RUN(a_pool_without_large_pieces_refuses_none);
+    RUN(small_packets_leave_their_large_piece_at_once);
+    RUN(middling_packets_leave_when_large_pieces_are_scarce);
+    RUN(what_cannot_be_copied_stays_where_it_is);
     RUN(a_queue_keeps_the_order);
     RUN(an_arena_too_small_is_refused);
     return test_result();

@@ -214,7 +214,7 @@ static int run_echo(struct fata_env *env, struct fata_netif *netif)
             return 1;
     }
     fata_print(env, "echoed %llu\n", (unsigned long long)echo->frames);
-    return env->pbufs->full.in_use == 0 ? 0 : 1;
+    return env->pbufs->full.in_use + env->pbufs->large.in_use == 0 ? 0 : 1;
 }
 
 static int run_fault(struct checks *checks, const char *kind)
@@ -286,7 +286,7 @@ static int start(struct fata_env *env, const struct bootargs *arguments)
         return 0;
     }
 
-    enum err err = pbufs_connect(env, &why, &pbufs, 64);
+    enum err err = pbufs_connect(env, &why, &pbufs, 64, 8);
     if (err != OK)
         return unikernel_fail(env, "pbufs", err, &why);
     err = netif_connect(env, &why, &netif, "service");

@@ -8,11 +8,16 @@
 #include "random/csprng.h"
 
 enum err pbufs_connect(struct fata_env *env, struct writer *why,
-                       struct pbuf_pool **pool, int64_t count)
+                       struct pbuf_pool **pool, int64_t count, int64_t large)
 {
     if (count < 1 || count > UINT32_MAX) {
         fmt_put(why, "%lld is no number of packet buffers: give 1 to %u",
                 (long long)count, UINT32_MAX);
+        return ERR_INVALID;
+    }
+    if (large < 0 || large > UINT32_MAX) {
+        fmt_put(why, "%lld is no number of large packet buffers: give 0 to %u",
+                (long long)large, UINT32_MAX);
         return ERR_INVALID;
     }
 
@@ -20,12 +25,15 @@ enum err pbufs_connect(struct fata_env *env, struct writer *why,
      * to: they are small. */
     size_t room = env->arena->room;
     *pool = ARENA_TAKE_ARRAY(env->arena, struct pbuf_pool, 1);
-    if (*pool == NULL || pbuf_pool_init(*pool, env->arena, (uint32_t)count,
-                                        (uint32_t)count) != OK) {
+    if (*pool == NULL ||
+        pbuf_pool_init(*pool, env->arena, (uint32_t)count, (uint32_t)count) !=
+            OK ||
+        pbuf_pool_add_large(*pool, env->arena, (uint32_t)large) != OK) {
         fmt_put(why,
-                "%lld packet buffers do not fit in the %zu KiB of memory that "
-                "are left: configure fewer, or give more memory",
-                (long long)count, room / 1024);
+                "%lld packet buffers and %lld large ones do not fit in the "
+                "%zu KiB of memory that are left: configure fewer, or give "
+                "more memory",
+                (long long)count, (long long)large, room / 1024);
         return ERR_FULL;
     }
     env->pbufs = *pool;

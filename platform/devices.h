@@ -11,9 +11,13 @@
 #include "fata/netif.h"
 #include "fata/random.h"
 
-/* The pool of packet buffers, `count` of them; sets env->pbufs. */
+/*
+ * The pool of packet buffers, `count` of them and `large` large ones; sets
+ * env->pbufs.
+ */
 MUST_USE enum err pbufs_connect(struct fata_env *env, struct writer *why,
-                                struct pbuf_pool **pool, int64_t count);
+                                struct pbuf_pool **pool, int64_t count,
+                                int64_t large);
 
 /* Random bytes from the platform's entropy; sets env->random. */
 MUST_USE enum err random_connect(struct fata_env *env, struct writer *why,

@@ -53,7 +53,8 @@ static const char *note_of(const struct node *node)
     if (node->kind == NODE_ARGUMENT && node->standard != NULL)
         return format("usual %s, %s", node->standard, place);
     if (node->kind == NODE_TEXT || node->kind == NODE_NUMBER ||
-        node->kind == NODE_BUFFERS || node->kind == NODE_KEY)
+        node->kind == NODE_BUFFERS || node->kind == NODE_LARGE_BUFFERS ||
+        node->kind == NODE_KEY)
         return NULL;
     return place;
 }

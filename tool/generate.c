@@ -151,6 +151,7 @@ static const char *type_of(const struct node *node)
         return "const char *";
     case NODE_NUMBER:
     case NODE_BUFFERS:
+    case NODE_LARGE_BUFFERS:
         return "int64_t ";
     case NODE_FOLDER:
         return "const struct crunch_image *";
@@ -302,6 +303,7 @@ static const char *value_of(const struct plan *plan, const struct node *node)
         return c_literal(node_text(plan->graph, node));
     case NODE_NUMBER:
     case NODE_BUFFERS:
+    case NODE_LARGE_BUFFERS:
         return format("INT64_C(%lld)", (long long)node->number);
     case NODE_FOLDER:
         return format("&crunch_%s", node->variable);

@@ -19,6 +19,7 @@ static const struct {
     {"number", NODE_NUMBER},
     {"folder", NODE_FOLDER},
     {"packet_buffers", NODE_BUFFERS},
+    {"large_buffers", NODE_LARGE_BUFFERS},
     {"key", NODE_KEY},
     {"flag", NODE_FLAG},
     {"is", NODE_IS},
@@ -227,6 +228,9 @@ static void read_node(const struct graph *graph, struct node *node,
     case NODE_BUFFERS:
         node->number = graph->packet_buffers;
         break;
+    case NODE_LARGE_BUFFERS:
+        node->number = graph->large_buffers;
+        break;
     case NODE_IS:
         node->text = get_text(json, "value");
         node->key = get_text(json, "key");
@@ -281,6 +285,7 @@ struct graph *graph_read(const char *json_text)
     graph->fibers = get_number(settings, "fibers");
     graph->stack_size = get_number(settings, "stack_size");
     graph->packet_buffers = get_number(settings, "packet_buffers");
+    graph->large_buffers = get_number(settings, "large_buffers");
     read_keys(graph, json);
 
     const json_t *devices = get_array(json, "devices");
@@ -380,6 +385,7 @@ const char *node_label(const struct graph *graph, const struct node *node)
         return format("\"%s\"", node->text);
     case NODE_NUMBER:
     case NODE_BUFFERS:
+    case NODE_LARGE_BUFFERS:
         return format("%lld", (long long)node->number);
     case NODE_FOLDER:
         return format("folder %s", node->text);
@@ -429,7 +435,8 @@ static bool same_input(const struct graph *graph, const struct node *a,
         return node_is_true(graph, a) == node_is_true(graph, b);
     if (a->kind != b->kind)
         return false;
-    if (a->kind == NODE_NUMBER || a->kind == NODE_BUFFERS)
+    if (a->kind == NODE_NUMBER || a->kind == NODE_BUFFERS ||
+        a->kind == NODE_LARGE_BUFFERS)
         return a->number == b->number;
     if (a->kind == NODE_NEED)
         return a->inputs[0]->chosen == b->inputs[0]->chosen;

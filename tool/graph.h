@@ -5,7 +5,8 @@
  * The JSON that the config program writes (tool/config/graph.c) has
  *
  *     name, file, line   the unikernel, and where config.c says so
- *     settings           about, fibers, stack_size, packet_buffers
+ *     settings           about, fibers, stack_size, packet_buffers,
+ *                        large_buffers
  *     keys               name, kind, default, help, values, file, line
  *     devices            kinds of devices: struct cfg_device
  *     nodes              id, kind, file, line, and what the kind needs
@@ -57,7 +58,8 @@ enum node_kind {
     NODE_REQUIRED,
     NODE_TEXT,
     NODE_NUMBER,
-    NODE_BUFFERS, /* the number of packet buffers */
+    NODE_BUFFERS,       /* the number of packet buffers */
+    NODE_LARGE_BUFFERS, /* and of large ones */
     NODE_FOLDER,
     NODE_KEY,
     NODE_FLAG,
@@ -95,7 +97,7 @@ struct node {
 struct graph {
     const char *name, *about;
     struct place place;
-    int64_t fibers, stack_size, packet_buffers;
+    int64_t fibers, stack_size, packet_buffers, large_buffers;
     struct key *keys; /* the key --target first */
     size_t key_count;
     struct device *devices;

@@ -130,6 +130,13 @@ void cfg_stack_size(uint32_t size);
 /* How many packet buffers there are; usual 4096. */
 void cfg_packet_buffers(uint32_t count);
 
+/*
+ * How many large ones, of 68 KB, for frames that a network device has merged;
+ * usual 64. They take memory only as far as they have been in use at once.
+ * With 0 nothing is merged, and receiving much is several times slower.
+ */
+void cfg_large_buffers(uint32_t count);
+
 /* --- Devices ------------------------------------------------------------- */
 
 /*
@@ -292,6 +299,9 @@ cfg_const cfg_number(int64_t number);
 /* How many packet buffers cfg_packet_buffers says. */
 cfg_const cfg_packet_buffer_count(void);
 
+/* How many large ones cfg_large_buffers says. */
+cfg_const cfg_large_buffer_count(void);
+
 /* A folder as `fata crunch` packs it (crunch/crunch.h). */
 cfg_data cfg_folder(const char *folder);
 
@@ -364,6 +374,7 @@ struct cfg_node *cfg_need_node(struct cfg_node *input);
 #define cfg_fibers(...)         (CFG_AT, cfg_fibers(__VA_ARGS__))
 #define cfg_stack_size(...)     (CFG_AT, cfg_stack_size(__VA_ARGS__))
 #define cfg_packet_buffers(...) (CFG_AT, cfg_packet_buffers(__VA_ARGS__))
+#define cfg_large_buffers(...)  (CFG_AT, cfg_large_buffers(__VA_ARGS__))
 #define cfg_netif_default()     (CFG_AT, cfg_netif_default())
 #define cfg_stack_generic(...)  (CFG_AT, cfg_stack_generic(__VA_ARGS__))
 #define cfg_stack_prefixed(...) (CFG_AT, cfg_stack_prefixed(__VA_ARGS__))

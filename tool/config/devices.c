@@ -40,7 +40,8 @@ static const struct cfg_device block = {
 
 cfg_pbufs cfg_pbufs_default(void)
 {
-    return cfg_new(cfg_pbufs, &pbufs, cfg_packet_buffer_count());
+    return cfg_new(cfg_pbufs, &pbufs, cfg_packet_buffer_count(),
+                   cfg_large_buffer_count());
 }
 
 cfg_random cfg_random_default(void)

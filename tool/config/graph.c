@@ -227,6 +227,13 @@ void cfg_packet_buffers(uint32_t count)
     set(settings, "packet_buffers", json_integer(count));
 }
 
+void cfg_large_buffers(uint32_t count)
+{
+    if (count > 100000)
+        fail("%u large packet buffers: it takes 0 to 100000", count);
+    set(settings, "large_buffers", json_integer(count));
+}
+
 /* --- Devices --- */
 
 /* The texts of a list that ends with NULL, or after `max`. */
@@ -316,6 +323,11 @@ cfg_const cfg_number(int64_t number)
 cfg_const cfg_packet_buffer_count(void)
 {
     return (cfg_const){new_node("packet_buffers")};
+}
+
+cfg_const cfg_large_buffer_count(void)
+{
+    return (cfg_const){new_node("large_buffers")};
 }
 
 cfg_data cfg_folder(const char *folder)
@@ -601,6 +613,7 @@ int main(int argc, char **argv)
     cfg_fibers(256);
     cfg_stack_size(16384);
     cfg_packet_buffers(4096);
+    cfg_large_buffers(64);
     set(settings, "about", json_null());
     if (!is_name(cfg_name) || strlen(cfg_name) > 60)
         fail("the unikernel's name \"%s\" is not made of at most 60 of a-z, "
