@@ -6,6 +6,7 @@
 enum {
     ETHERTYPE_IPV4 = 0x0800,
     ETHERTYPE_ARP = 0x0806,
+    PROTOCOL_ICMP = 1,
     PROTOCOL_TCP = 6,
     ETHERNET_HEADER = 14,
     IP_HEADER = 20,
@@ -13,6 +14,8 @@ enum {
     ARP_REPLY = 2,
     OPTION_MSS = 2,
     OPTION_SCALE = 3,
+    OPTION_SACK_PERMITTED = 4,
+    OPTION_SACK = 5,
     OPTION_TIMESTAMPS = 8,
     FRAME_MAX = 1514,
 };
@@ -24,7 +27,7 @@ enum {
 #define TOLERANCE MICROSECONDS(200)
 
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 0x99};
-static const char flag_letters[] = "FSRPA";
+static const char flag_letters[] = "FSRPAUEC";
 static int failures;
 
 int script_failures(void)
@@ -63,7 +66,8 @@ static void answer_arp(struct script *s, struct reader r)
     sim_port_send(s->peer, written(&w));
 }
 
-static void parse_options(struct reader r, struct script_segment *segment)
+static void parse_options(struct reader r, uint32_t peer_isn,
+                          struct script_segment *segment)
 {
     segment->plain = r.rest.len == 0;
     while (r.rest.len > 0 && !r.failed) {
@@ -84,6 +88,13 @@ static void parse_options(struct reader r, struct script_segment *segment)
             segment->has_timestamps = true;
             segment->ts_value = get_be32(&body);
             segment->ts_echo = get_be32(&body);
+        } else if (kind == OPTION_SACK_PERMITTED) {
+            segment->sack_permitted = true;
+        } else if (kind == OPTION_SACK) {
+            for (int i = 0; i < 4 && body.rest.len >= 8; i++) {
+                segment->sack[i].left = get_be32(&body) - peer_isn;
+                segment->sack[i].right = get_be32(&body) - peer_isn;
+            }
         }
     }
 }
@@ -97,12 +108,12 @@ static void complain(const char *what)
 /* A letter for each flag, in a string that lives as long as the process. */
 static const char *flags_text(uint8_t flags)
 {
-    static char texts[32][6];
-    static const char order[] = "SFRPA";
-    char *text = texts[flags & 31];
+    static char texts[256][9];
+    static const char order[] = "SFRPAUEC";
+    char *text = texts[flags];
     size_t len = 0;
 
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 8; i++) {
         size_t bit = (size_t)(strchr(flag_letters, order[i]) - flag_letters);
         if (flags >> bit & 1)
             text[len++] = order[i];
@@ -111,11 +122,11 @@ static const char *flags_text(uint8_t flags)
     return text;
 }
 
-static void take_tcp(struct script *s, struct bytes tcp)
+static void take_tcp(struct script *s, struct bytes tcp, uint8_t ecn)
 {
     uint8_t pseudo[12];
     struct writer w = WRITER(pseudo);
-    struct script_segment segment = {.at = sim_now(s->sim)};
+    struct script_segment segment = {.at = sim_now(s->sim), .ecn = ecn};
     struct reader r = reader_of(tcp);
 
     put_be32(&w, HOST_ADDRESS);
@@ -137,7 +148,7 @@ static void take_tcp(struct script *s, struct bytes tcp)
         complain("a segment with a wrong header length");
         return;
     }
-    parse_options(reader_of(get_bytes(&r, header - 20)), &segment);
+    parse_options(reader_of(get_bytes(&r, header - 20)), s->peer_isn, &segment);
     segment.len = (uint32_t)r.rest.len;
 
     if ((flags & 2) != 0 && !s->knows_our_isn) {
@@ -177,12 +188,32 @@ static void take_frame(void *context, struct bytes frame)
         complain("a datagram with a wrong header");
         return;
     }
-    take_tcp(s, bytes_after(bytes_first(r.rest, total), IP_HEADER));
+    take_tcp(s, bytes_after(bytes_first(r.rest, total), IP_HEADER),
+             r.rest.at[1] & 3);
 }
 
 /* ---- what the peer sends */
 
-static void put_options(struct writer *w, const struct script_segment *segment)
+static void put_sack(struct writer *w, uint32_t our_isn,
+                     const struct script_block *blocks)
+{
+    uint8_t count = 0;
+
+    while (count < 4 && blocks[count].left != blocks[count].right)
+        count++;
+    if (count == 0)
+        return;
+    put_be16(w, 0x0101);
+    put_u8(w, OPTION_SACK);
+    put_u8(w, (uint8_t)(2 + 8 * count));
+    for (uint8_t i = 0; i < count; i++) {
+        put_be32(w, blocks[i].left + our_isn);
+        put_be32(w, blocks[i].right + our_isn);
+    }
+}
+
+static void put_options(struct writer *w, uint32_t our_isn,
+                        const struct script_segment *segment)
 {
     if (segment->mss != 0) {
         put_u8(w, OPTION_MSS);
@@ -202,6 +233,15 @@ static void put_options(struct writer *w, const struct script_segment *segment)
         put_be32(w, segment->ts_value);
         put_be32(w, segment->ts_echo);
     }
+    if (segment->sack_permitted) {
+        put_be16(w, 0x0101);
+        put_u8(w, OPTION_SACK_PERMITTED);
+        put_u8(w, 2);
+    }
+    put_sack(w, our_isn, segment->sack);
+    if (segment->options != NULL)
+        put_bytes(w, bytes_of(segment->options, segment->options_len));
+    put_zeros(w, (4 - w->len % 4) % 4);
 }
 
 static uint8_t flags_of(const char *text)
@@ -222,12 +262,12 @@ void script_inject(struct script *s, const struct script_segment *segment)
     struct writer w = WRITER(frame), o = WRITER(options), p = WRITER(pseudo);
     uint8_t flags = flags_of(segment->flags);
 
-    put_options(&o, segment);
+    put_options(&o, s->our_isn, segment);
     uint32_t tcp_len = (uint32_t)(20 + o.len + segment->len);
     put_bytes(&w, BYTES(s->host_mac));
     put_bytes(&w, BYTES(peer_mac));
     put_be16(&w, ETHERTYPE_IPV4);
-    put_be16(&w, 0x4500);
+    put_be16(&w, 0x4500 | (segment->ecn & 3));
     put_be16(&w, (uint16_t)(IP_HEADER + tcp_len));
     put_be32(&w, 0x00004000);
     put_be16(&w, 64 << 8 | PROTOCOL_TCP);
@@ -242,7 +282,8 @@ void script_inject(struct script *s, const struct script_segment *segment)
     put_u8(&w, flags);
     uint32_t win = segment->win == 0 ? UINT16_MAX : segment->win;
     put_be16(&w, (uint16_t)(segment->shut ? 0 : win));
-    put_be32(&w, 0);
+    put_be16(&w, 0);
+    put_be16(&w, segment->urgent);
     put_bytes(&w, written(&o));
     for (uint32_t done = 0; done < segment->len;) {
         struct bytes data =
@@ -268,6 +309,53 @@ void script_inject(struct script *s, const struct script_segment *segment)
     s->mark = sim_now(s->sim);
 }
 
+void script_icmp(struct script *s, uint8_t type, uint8_t code, uint16_t mtu,
+                 uint32_t seq)
+{
+    uint8_t frame[ETHERNET_HEADER + IP_HEADER + 8 + IP_HEADER + 8];
+    struct writer w = WRITER(frame);
+    struct writer field;
+
+    put_bytes(&w, BYTES(s->host_mac));
+    put_bytes(&w, BYTES(peer_mac));
+    put_be16(&w, ETHERTYPE_IPV4);
+    put_be16(&w, 0x4500);
+    put_be16(&w, sizeof frame - ETHERNET_HEADER);
+    put_be32(&w, 0);
+    put_be16(&w, 64 << 8 | PROTOCOL_ICMP);
+    put_be16(&w, 0);
+    put_be32(&w, PEER_ADDRESS);
+    put_be32(&w, HOST_ADDRESS);
+    put_u8(&w, type);
+    put_u8(&w, code);
+    put_be16(&w, 0);
+    put_be16(&w, 0);
+    put_be16(&w, mtu);
+    /* The header of ours, and the first of what followed. */
+    put_be16(&w, 0x4500);
+    put_be16(&w, 1500);
+    put_be32(&w, 0x00004000);
+    put_be16(&w, 63 << 8 | PROTOCOL_TCP);
+    put_be16(&w, 0);
+    put_be32(&w, HOST_ADDRESS);
+    put_be32(&w, PEER_ADDRESS);
+    put_be16(&w, s->our_port);
+    put_be16(&w, s->peer_port);
+    put_be32(&w, seq + s->our_isn);
+    assert(!w.failed && w.len == sizeof frame);
+
+    field = writer_to(frame + ETHERNET_HEADER + 10, 2);
+    put_be16(&field, (uint16_t)~plain_sum(
+                         0, bytes_of(frame + ETHERNET_HEADER, IP_HEADER)));
+    uint8_t *icmp = frame + ETHERNET_HEADER + IP_HEADER;
+    field = writer_to(icmp + 2, 2);
+    put_be16(&field,
+             (uint16_t)~plain_sum(0, bytes_of(icmp, 8 + IP_HEADER + 8)));
+    sim_port_send(s->peer, written(&w));
+    sim_run(s->sim, sim_now(s->sim));
+    s->mark = sim_now(s->sim);
+}
+
 /* ---- expectations */
 
 static bool has_segment(void *context)
@@ -286,7 +374,23 @@ static void print_segment(const char *what,
         (void)printf(" scale %u", segment->scale);
     if (segment->has_timestamps)
         (void)printf(" ts %u %u", segment->ts_value, segment->ts_echo);
+    for (int i = 0; i < 4 && segment->sack[i].left != segment->sack[i].right;
+         i++)
+        (void)printf(" sack %u:%u", segment->sack[i].left,
+                     segment->sack[i].right);
+    if (segment->ecn != 0)
+        (void)printf(" ecn %u", segment->ecn);
     (void)printf("\n");
+}
+
+static bool same_blocks(const struct script_segment *got,
+                        const struct script_segment *expected)
+{
+    for (int i = 0; i < 4; i++)
+        if (got->sack[i].left != expected->sack[i].left ||
+            got->sack[i].right != expected->sack[i].right)
+            return false;
+    return true;
 }
 
 static bool meets(const struct script_segment *got,
@@ -304,8 +408,15 @@ static bool meets(const struct script_segment *got,
             (got->has_scale && got->scale == expected->scale)) &&
            (!expected->has_timestamps ||
             (got->has_timestamps && got->ts_echo == expected->ts_echo)) &&
+           (!expected->sack_permitted || got->sack_permitted) &&
+           ((expected->sack[0].left == expected->sack[0].right &&
+             !expected->no_sack) ||
+            same_blocks(got, expected)) &&
+           (expected->ecn == 0 || got->ecn == expected->ecn) &&
+           (!expected->not_ect || got->ecn == 0) &&
            (!expected->plain || got->plain ||
-            (!got->has_scale && !got->has_timestamps));
+            (!got->has_scale && !got->has_timestamps && !got->sack_permitted &&
+             got->sack[0].left == got->sack[0].right));
 }
 
 void script_expect(struct script *s, const char *file, int line, uint64_t after,

@@ -25,9 +25,14 @@ enum {
     SCRIPT_SEGMENTS = 1024,  /* the most that wait to be expected */
 };
 
+/* A block of SACK. Ours are of the peer's numbers, its of ours. */
+struct script_block {
+    uint32_t left, right;
+};
+
 /* A segment as scripts write it. What is not given is zero. */
 struct script_segment {
-    const char *flags; /* of "FSRPA"; in an expectation, in that order */
+    const char *flags; /* of "SFRPAUEC"; in an expectation, in that order */
     uint32_t seq, ack; /* from the initial ones; no ack without "A" */
     uint32_t len;      /* bytes of data */
     /* The window field. Injected: 0 means 65535, see `shut`. Expected: 0
@@ -38,7 +43,16 @@ struct script_segment {
     bool has_scale, has_timestamps;
     uint8_t scale;
     uint32_t ts_value, ts_echo; /* expected: echo only */
-    bool plain;                 /* expected: no options at all */
+    bool sack_permitted;
+    struct script_block sack[4]; /* expected: these and no others, if any */
+    bool no_sack;                /* expected: no block */
+    bool plain;                  /* expected: no options at all */
+    uint8_t ecn;                 /* of the IP header */
+    bool not_ect;                /* expected: ecn is 0 */
+    /* Injected only. */
+    uint16_t urgent;
+    const char *options; /* as they are, padded with zeros */
+    size_t options_len;
     /* Only read back from what was received. */
     uint64_t at; /* virtual time */
     uint16_t source, destination;
@@ -87,6 +101,11 @@ bool script_read(struct script *s, size_t n);
 enum err script_try_read(struct script *s);
 
 void script_inject(struct script *s, const struct script_segment *segment);
+
+/* An ICMP error of this type and code from the peer about what we sent, with
+ * `seq` (from our initial number) in the quoted header. `mtu`: of type 3, 4. */
+void script_icmp(struct script *s, uint8_t type, uint8_t code, uint16_t mtu,
+                 uint32_t seq);
 
 /* The next segment, now or `after` ns from the last mark (0: at once). */
 void script_expect(struct script *s, const char *file, int line, uint64_t after,
