@@ -20,26 +20,33 @@
 #include <stdint.h>
 
 enum {
-    FATA_NOTE_ANSWERS = 0x31534e41, /* "ANS1" */
+    FATA_NOTE_ANSWERS = 0x31534e41,  /* "ANS1" */
+    FATA_NOTE_COUNTERS = 0x31544e43, /* "CNT1" */
 
     FATA_ANSWER_END = 0,
     FATA_ANSWER_ENTROPY = 1,     /* 64 random bytes, other ones in every run */
     FATA_ANSWER_CANARY = 2,      /* 8 more, for the stack protector */
     FATA_ANSWER_BLOCK_FLUSH = 3, /* u32 1: fdatasync of block devices works */
+    FATA_ANSWER_COUNTERS = 5,    /* u32 1: others see the region of counters */
 
     FATA_ENTROPY_BYTES = 64,
     /* The smallest block an image should offer. Tenders take any size. */
     FATA_ANSWERS_BYTES = 512,
 };
 
-/* The note, in a PT_NOTE of its own. */
+/*
+ * A note, in a PT_NOTE of its own: that of the answers, or the one that names
+ * a region of whole, zeroed pages for counters (abi/counters.h). A tender that
+ * was asked to show them maps a file over it.
+ */
 struct fata_note {
     uint32_t namesz; /* 5 */
     uint32_t descsz; /* 20 */
     uint32_t type;
     char name[8]; /* "Fata" */
     uint32_t padding;
-    uint64_t address; /* of the block in the image's memory, 8-aligned */
+    uint64_t address; /* of the block in the image's memory, 8-aligned, or
+                         of the region, page-aligned */
     uint64_t size;    /* bytes */
 };
 

@@ -4,6 +4,7 @@
  */
 #include "http/server.h"
 
+#include "fata/counters.h"
 #include "http/http_path.h"
 #include "http/http_syntax.h"
 
@@ -745,6 +746,30 @@ static void fill_in(struct fata_http_options *o)
     assert(o->site == NULL || o->site->permanent);
 }
 
+static const char counter_names[] =
+    "accepted\0refused\0evicted\0requests\0answers_1xx\0answers_2xx\0"
+    "answers_3xx\0answers_4xx\0answers_5xx\0body_bytes\0malformed\0timeouts\0"
+    "aborted\0split\0connections\0connections_most\0buffers\0buffers_most";
+
+enum { COUNTERS = 18 };
+
+static_assert(sizeof(struct fata_http_counters) == (4 + 6 + 5) * 8 + 4 * 4,
+              "a counter is missing from counter_names and read_counters");
+
+static void read_counters(const void *source, uint64_t *values)
+{
+    const struct fata_http_server *s = source;
+    const struct fata_http_counters *n = &s->counters;
+    const uint64_t all[COUNTERS] = {
+        n->accepted,   n->refused,      n->evicted,     n->requests,
+        n->answers[1], n->answers[2],   n->answers[3],  n->answers[4],
+        n->answers[5], n->body_bytes,   n->malformed,   n->timeouts,
+        n->aborted,    n->split,        n->connections, n->connections_most,
+        n->buffers,    n->buffers_most,
+    };
+    memcpy(values, all, sizeof all);
+}
+
 enum err fata_http_start(struct fata_env *env,
                          const struct fata_http_options *options,
                          struct fata_http_server **server)
@@ -782,6 +807,8 @@ enum err fata_http_start(struct fata_env *env,
         pool_init(&s->buffers, env->arena, sizeof(struct buffer), o->buffers) !=
             OK)
         return ERR_FULL;
+    fata_counters_add_read(env, "http", NULL, counter_names, COUNTERS, s,
+                           read_counters);
     *server = s;
     return OK;
 }

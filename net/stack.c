@@ -330,6 +330,7 @@ enum err stack_connect(struct fata_env *env, struct writer *why,
             OK ||
         tcp_connect_stack(env, &made->ip, &made->stack, NULL, &made->tcp) != OK)
         return no_memory(why);
+    stack_show(made);
     netif->context = made;
     netif->ready = input_ready;
 

@@ -45,4 +45,7 @@ MUST_USE enum err stack_connect(struct fata_env *env, struct writer *why,
                                 struct fata_ip_net ipv4,
                                 struct fata_ip gateway);
 
+/* Show its counters, addresses and connections (fata/counters.h). */
+void stack_show(struct stack *stack);
+
 #endif

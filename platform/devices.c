@@ -4,8 +4,28 @@
  */
 #include "platform/devices.h"
 
+#include "fata/counters.h"
 #include "platform/unikernel.h"
 #include "random/csprng.h"
+
+static void read_pool(const struct pool *pool, uint64_t *values)
+{
+    values[0] = pool->capacity;
+    values[1] = pool->in_use;
+    values[2] = pool->most;
+    values[3] = pool->refused;
+}
+
+static void read_pbufs(const void *source, uint64_t *values)
+{
+    const struct pbuf_pool *pool = source;
+    read_pool(&pool->full, values);
+    read_pool(&pool->bare, values + 4);
+    read_pool(&pool->large, values + 8);
+}
+
+#define POOL_NAMES(prefix)                                                     \
+    prefix "capacity\0" prefix "in_use\0" prefix "most\0" prefix "refused\0"
 
 enum err pbufs_connect(struct fata_env *env, struct writer *why,
                        struct pbuf_pool **pool, int64_t count, int64_t large)
@@ -37,6 +57,10 @@ enum err pbufs_connect(struct fata_env *env, struct writer *why,
         return ERR_FULL;
     }
     env->pbufs = *pool;
+    fata_counters_add_read(env, "pbufs", NULL,
+                           POOL_NAMES("full_") POOL_NAMES("bare_")
+                               POOL_NAMES("large_"),
+                           12, *pool, read_pbufs);
     return OK;
 }
 
@@ -62,6 +86,13 @@ enum err random_connect(struct fata_env *env, struct writer *why,
     *random = &csprng->random;
     return OK;
 }
+
+#define NETIF_COUNTERS(X, S)                                                   \
+    X(S, rx_frames)                                                            \
+    X(S, rx_bytes)                                                             \
+    X(S, tx_frames)                                                            \
+    X(S, tx_bytes) X(S, tx_dropped) X(S, rx_no_buffer)
+FATA_COUNTERS_NAMED(fata_netif_counters, NETIF_COUNTERS);
 
 struct device_netif {
     struct fata_netif netif;
@@ -202,12 +233,15 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
     device->netif.ops = &device_netif_ops;
     device->netif.ready = device_netif_discard;
     memcpy(device->netif.mac, info.mac, sizeof info.mac);
+    device->netif.name = name;
     device->netif.mtu = info.mtu;
     device->netif.features = info.features;
     device->env = platform_env;
     device->name = name;
     device->handle = info.handle;
     platform_env->netifs[info.handle] = &device->netif;
+    fata_counters_add(env, "netif", name, FATA_COUNTERS_OF(fata_netif_counters),
+                      &device->netif.counters);
     *netif = &device->netif;
     return OK;
 }

@@ -5,6 +5,7 @@
 #include "platform/unikernel.h"
 
 #include "fata/netif.h"
+#include "platform/counters.h"
 
 enum {
     PRINT_ROOM = 512,   /* the longest text of one fata_print */
@@ -27,6 +28,7 @@ struct instance {
     struct loop loop;
     struct log log;
     struct bootargs arguments;
+    struct publisher publisher;
     bool ended;
     int status;
 };
@@ -188,12 +190,40 @@ __attribute__((noinline)) static int run(struct instance *instance)
             /* A time long past saves the platform reading its clock. */
             if (ready != 0 || next <= loop->now)
                 next = 0;
-            ready |= platform_wait(env->platform, next);
+            uint64_t until =
+                publisher_before(&instance->publisher, loop->now, next);
+            ready |= platform_wait(env->platform, until);
             unpolled = 0;
         }
         loop->now = platform_clock_monotonic(env->platform);
+        if (ready != 0 || loop->now >= next)
+            publisher_changed(&instance->publisher);
         dispatch(env, ready);
     }
+}
+
+static void read_loop(const void *source, uint64_t *values)
+{
+    const struct loop *loop = source;
+    values[0] = loop->round;
+    values[1] = loop->switches;
+    values[2] = loop->fiber_count;
+    values[3] = loop->fiber_capacity;
+    values[4] = loop->refused;
+    values[5] = loop->timers.armed;
+}
+
+COLD static void start_counters(struct instance *instance)
+{
+    static const char names[] = "rounds\0switches\0fibers\0fibers_capacity\0"
+                                "fibers_refused\0timers_armed";
+    struct fata_env *env = &instance->env.env;
+    size_t size = 0;
+    void *page = platform_counters(instance->env.platform, &size);
+
+    publisher_init(&instance->publisher, env, page, size);
+    fata_counters_add_read(env, "loop", NULL, names, 6, &instance->loop,
+                           read_loop);
 }
 
 COLD int platform_main(struct platform *platform)
@@ -237,5 +267,6 @@ COLD int platform_main(struct platform *platform)
                       "configure fewer or smaller ones");
         return 1;
     }
+    start_counters(instance);
     return run(instance);
 }

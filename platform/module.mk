@@ -1,6 +1,7 @@
 # The conformance unikernel on each target that this machine runs, which
 # conformance_test starts.
-CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/devices.o \
+CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/counters.o \
+                  platform/devices.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
@@ -10,7 +11,7 @@ build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
 # As the tool links any unikernel for spt.
 spt_key = $(shell sed -n 's/^$(1) = //p' platform/spt/target)
 CONFORMANCE_SPT_SRC = platform/conformance.c platform/main.c \
-                      platform/devices.c random/csprng.c \
+                      platform/counters.c platform/devices.c random/csprng.c \
                       $(wildcard $(call spt_key,sources)) \
                       $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c))
 CONFORMANCE_SPT_OBJ = $(CONFORMANCE_SPT_SRC:%.c=build/spt/%.o) \

@@ -168,6 +168,12 @@ MUST_USE enum err platform_block_write(struct platform *platform,
 MUST_USE enum err platform_block_flush(struct platform *platform,
                                        uint32_t handle);
 
+/*
+ * Memory that others can read while we run, for counters (abi/counters.h):
+ * zeroed and page-aligned, *size bytes. NULL: nobody can.
+ */
+void *platform_counters(struct platform *platform, size_t *size);
+
 /* End the unikernel now. Statuses are 0..255. */
 _Noreturn void platform_exit(struct platform *platform, int status);
 

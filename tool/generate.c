@@ -855,6 +855,7 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
                            const char *folder, struct names *inputs)
 {
     static const char *const common[] = {"base/*.c", "platform/main.c",
+                                         "platform/counters.c",
                                          "platform/devices.c",
                                          "platform/cpu/x86_64/*.S"};
     const struct graph *graph = plan->graph;

@@ -25,7 +25,9 @@
 #include "base/pbuf.h"
 
 struct fata_clock;
+struct fata_counters;
 struct fata_random;
+struct fata_table;
 
 struct fata_env {
     const char *program; /* the unikernel's name */
@@ -36,6 +38,9 @@ struct fata_env {
     struct fata_clock *clock;
     struct fata_random *random; /* NULL if no device of the graph needs it */
     struct pbuf_pool *pbufs;    /* NULL if no device of the graph needs it */
+    /* What is shown to the outside: see fata/counters.h. */
+    struct fata_counters *counters;
+    struct fata_table *tables;
     /* Write text to the console as it is (a program's output, not its log). */
     void (*print)(struct fata_env *env, struct bytes text);
 };

@@ -63,6 +63,7 @@ struct fata_netif {
     /* Set by the user of the interface; called when frames have arrived. */
     void (*ready)(void *context, struct fata_netif *netif);
     void *context;
+    const char *name; /* of the device, for people; may be NULL */
 };
 
 /*

@@ -2,6 +2,7 @@
  * What the image's file says to whoever opens it: to a tender, what it is
  * and where answers go; to a kernel asked to execute it, that it cannot.
  */
+#include "abi/counters.h"
 #include "abi/fata.h"
 #include "abi/solo5.h"
 #include "platform/spt/spt.h"
@@ -25,6 +26,16 @@ static const struct fata_note fata_note IN_SECTION(".note.fata") = {
     .name = "Fata",
     .address = (uint64_t)spt_answers,
     .size = sizeof(spt_answers)};
+
+_Alignas(FATA_COUNTERS_PAGE) uint8_t spt_counters[FATA_COUNTERS_BYTES];
+
+static const struct fata_note counters_note
+    IN_SECTION(".note.fata.counters") = {.namesz = 5,
+                                         .descsz = 20,
+                                         .type = FATA_NOTE_COUNTERS,
+                                         .name = "Fata",
+                                         .address = (uint64_t)spt_counters,
+                                         .size = sizeof(spt_counters)};
 
 /* An interpreter that exists nowhere, so that execve fails cleanly. */
 static const char interpreter[24] IN_SECTION(".interp") = "/nonexistent/solo5/";

@@ -150,6 +150,15 @@ enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
     return OK;
 }
 
+void *platform_counters(struct platform *platform, size_t *size)
+{
+    (void)platform;
+    if (spt_answer(FATA_ANSWER_COUNTERS).len == 0)
+        return NULL;
+    *size = sizeof(spt_counters);
+    return spt_counters;
+}
+
 _Noreturn void platform_exit(struct platform *platform, int status)
 {
     (void)platform;

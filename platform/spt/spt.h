@@ -2,6 +2,7 @@
 #ifndef PLATFORM_SPT_SPT_H
 #define PLATFORM_SPT_SPT_H
 
+#include "abi/counters.h"
 #include "abi/fata.h"
 #include "abi/solo5.h"
 #include "platform/platform.h"
@@ -35,6 +36,9 @@ static inline const void *spt_at(uint64_t address)
 
 /* Where the tender writes its answers. */
 extern _Alignas(8) uint8_t spt_answers[FATA_ANSWERS_BYTES];
+
+/* What the tender shows to others, if it says so. */
+extern _Alignas(FATA_COUNTERS_PAGE) uint8_t spt_counters[FATA_COUNTERS_BYTES];
 
 /* The bytes of the tender's answer with this tag; empty if there is none. */
 struct bytes spt_answer(uint32_t tag);

@@ -36,7 +36,8 @@ static const char options_help[] =
     "  --net:NAME=@FD      or to an inherited SOCK_SEQPACKET socket\n"
     "  --net-mac:NAME=MAC  its address; a random one if not given\n"
     "  --block:NAME=PATH   attach block device NAME to a file\n"
-    "  --mem=MIB           memory; 512 if not given\n";
+    "  --mem=MIB           memory; 512 if not given\n"
+    "  --counters=FILE     show counters in FILE, for fata stats\n";
 
 bool unix_complain(const char *format, ...)
 {
@@ -172,6 +173,7 @@ static bool read_words(struct platform *platform, char **words,
                        struct writer *arguments, uint64_t *mem, bool *help)
 {
     static const char mem_option[] = "--mem=";
+    static const char counters_option[] = "--counters=";
     bool ours = true;
 
     for (; *words != NULL; words++) {
@@ -187,6 +189,11 @@ static bool read_words(struct platform *platform, char **words,
                 return unix_complain("%s: not an amount of memory: give MiB, "
                                      "1 to %d",
                                      word, MEMORY_MOST);
+            continue;
+        }
+        if (ours &&
+            strncmp(word, counters_option, strlen(counters_option)) == 0) {
+            platform->counters_path = word + strlen(counters_option);
             continue;
         }
         if (ours) {
@@ -298,6 +305,9 @@ int main(int argc, char **argv)
     if (!memory_map(&platform, mem))
         return 1;
     if (!help && !attach_devices(&platform))
+        return 1;
+    if (!help && platform.counters_path != NULL &&
+        !unix_counters_map(&platform, platform.counters_path))
         return 1;
 
     int status = platform_main(&platform);

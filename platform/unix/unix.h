@@ -36,6 +36,8 @@ struct platform {
     int epoll;
     bool epoll_in_milliseconds; /* before Linux 5.11 */
     struct bytes arguments;
+    const char *counters_path; /* of the file that shows it, or NULL */
+    void *counters;            /* the page, or NULL */
     struct unix_device devices[PLATFORM_HANDLES];
 };
 
@@ -56,6 +58,12 @@ struct unix_device *unix_device_find(struct platform *platform, uint32_t type,
  */
 MUST_USE bool unix_net_attach(struct unix_device *device, const char *name);
 MUST_USE bool unix_block_attach(struct unix_device *device, const char *name);
+
+/*
+ * Make the file `path` and map it as the page of counters. False, after a
+ * complaint, if that cannot be done.
+ */
+MUST_USE bool unix_counters_map(struct platform *platform, const char *path);
 
 /* Read "02:00:00:00:00:01"; false if it is no station's address. */
 MUST_USE bool unix_mac_parse(struct bytes text, uint8_t mac[6]);

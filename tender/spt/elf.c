@@ -168,12 +168,20 @@ const struct elf_note_kind
             .align = 8,
             .absent = "No Solo5 manifest found in executable",
 },
-    elf_note_fata = {
+    elf_note_fata =
+        {
+            .name = {.at = (const uint8_t *)"Fata", .len = 5},
+            .type = FATA_NOTE_ANSWERS,
+            .max = 32,
+            .align = 8,
+            .absent = "no Fata note",
+},
+    elf_note_counters = {
         .name = {.at = (const uint8_t *)"Fata", .len = 5},
-        .type = FATA_NOTE_ANSWERS,
+        .type = FATA_NOTE_COUNTERS,
         .max = 32,
         .align = 8,
-        .absent = "no Fata note",
+        .absent = "no note about counters",
 };
 
 bool elf_note(const struct elf *elf, const struct elf_note_kind *kind,

@@ -59,7 +59,7 @@ struct elf_note_kind {
 };
 
 extern const struct elf_note_kind elf_note_abi, elf_note_manifest,
-    elf_note_fata;
+    elf_note_fata, elf_note_counters;
 
 /*
  * Find the first note of this kind. False if there is none, or if any PT_NOTE

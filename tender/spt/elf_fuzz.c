@@ -116,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         manifest_parse(&manifest, note))
         check(guest_write_boot_info(&guest, &elf, &manifest, no_words, 3, 4));
     if (guest_load(&guest, &elf, -1) &&
-        elf_note(&elf, &elf_note_fata, &note, &why))
+            elf_note(&elf, &elf_note_fata, &note, &why) ||
+        elf_note(&elf, &elf_note_counters, &note, &why))
         guest_write_answers(&guest, &elf, note, random, true);
     return 0;
 }

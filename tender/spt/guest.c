@@ -141,8 +141,7 @@ static void put_answer(struct writer *w, uint32_t tag, struct bytes contents)
     put_zeros(w, -contents.len % 8);
 }
 
-/* Whether the guest may write to all of [address, address + size). */
-static bool is_writable(const struct elf *elf, uint64_t address, uint64_t size)
+bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size)
 {
     for (size_t i = 0; i < elf->count; i++) {
         const struct elf_segment *segment = &elf->segments[i];
@@ -154,7 +153,8 @@ static bool is_writable(const struct elf *elf, uint64_t address, uint64_t size)
 }
 
 void guest_write_answers(const struct guest *guest, const struct elf *elf,
-                         struct bytes note, const uint8_t *random, bool flushes)
+                         struct bytes note, const uint8_t *random, bool flushes,
+                         bool counters)
 {
     uint8_t answers[FATA_ANSWERS_BYTES] = {0};
     struct writer w = WRITER(answers);
@@ -168,12 +168,14 @@ void guest_write_answers(const struct guest *guest, const struct elf *elf,
                bytes_of(random + FATA_ENTROPY_BYTES, 8));
     if (flushes)
         put_answer(&w, FATA_ANSWER_BLOCK_FLUSH, BYTES(yes));
+    if (counters)
+        put_answer(&w, FATA_ANSWER_COUNTERS, BYTES(yes));
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);
 
     uint8_t *to = guest_at(guest, address, size);
     if (!r.failed && to != NULL && address >= SOLO5_IMAGE_START &&
-        size >= w.len && is_writable(elf, address, size))
+        size >= w.len && guest_is_writable(elf, address, size))
         memcpy(to, answers, w.len);
     explicit_bzero(answers, sizeof(answers));
 }

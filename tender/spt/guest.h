@@ -54,13 +54,16 @@ MUST_USE bool guest_write_boot_info(const struct guest *guest,
                                     char *const *words, int epollfd,
                                     int timerfd);
 
+/* Whether the guest may write to all of [address, address + size). */
+bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size);
+
 /*
  * Write answers to where the image's note (abi/fata.h) wants them. Where there
  * is no sense in it, nothing is written.
  */
 void guest_write_answers(const struct guest *guest, const struct elf *elf,
-                         struct bytes note, const uint8_t *random,
-                         bool flushes);
+                         struct bytes note, const uint8_t *random, bool flushes,
+                         bool counters);
 
 /* How many random bytes guest_write_answers takes. */
 enum { GUEST_RANDOM_BYTES = 64 + 8 };

@@ -151,7 +151,7 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
         .start = 0x101000, .end = 0x102000, .flags = flags};
     put_le64(&w, address);
     put_le64(&w, size);
-    guest_write_answers(&guest, &elf, written(&w), random, true);
+    guest_write_answers(&guest, &elf, written(&w), random, true, true);
     for (size_t i = 0; i < ROOM; i++)
         if (guest.memory[i] != 0)
             return true;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/version.h"
+#include "tender/spt/counters.h"
 #include "tender/spt/devices.h"
 #include "tender/spt/filter.h"
 #include "tender/spt/guest.h"
@@ -37,7 +38,8 @@ enum { MEBIBYTES_STANDARD = 512 };
 struct options {
     uint64_t mem_size;
     bool executable_heap;
-    char **devices; /* the options, some of which attach devices */
+    const char *counters; /* the file to show them in, or NULL */
+    char **devices;       /* the options, some of which attach devices */
     size_t device_count;
     const char *image;
     char **arguments; /* for the guest; the last is NULL */
@@ -50,6 +52,7 @@ struct image {
     struct elf elf;
     union manifest manifest;
     struct bytes fata_note; /* empty if it has none */
+    struct bytes counters_note;
 };
 
 static _Noreturn void usage(void)
@@ -67,6 +70,7 @@ static _Noreturn void usage(void)
         "  --net-mac:NAME=MAC             its address (default: a random one)\n"
         "  --block:NAME=PATH              attach block device NAME to a file\n"
         "  --block-sector-size:NAME=N     its block size (default: 512)\n"
+        "  --counters=FILE                show the guest's counters in FILE\n"
         "  --x-exec-heap                  let the guest execute its heap\n"
         "  --help                         show this help\n"
         "  --version                      show the versions\n",
@@ -108,6 +112,7 @@ static struct options parse_options(char **words)
 
     for (; *words != NULL && (*words)[0] == '-'; words++) {
         char *memory = after(*words, "--mem=");
+        const char *counters = after(*words, "--counters=");
         if (strcmp(*words, "--") == 0) {
             words++;
             break;
@@ -115,6 +120,8 @@ static struct options parse_options(char **words)
         options.device_count++;
         if (memory != NULL) {
             options.mem_size = parse_memory(memory);
+        } else if (counters != NULL) {
+            options.counters = counters;
         } else if (strcmp(*words, "--help") == 0) {
             usage();
         } else if (strcmp(*words, "--version") == 0) {
@@ -182,6 +189,8 @@ static void open_image(struct image *image, const struct options *options)
         errx(1, "%s: Solo5 manifest is invalid", name);
     if (!elf_note(&image->elf, &elf_note_fata, &image->fata_note, &why))
         image->fata_note = (struct bytes){0};
+    if (!elf_note(&image->elf, &elf_note_counters, &image->counters_note, &why))
+        image->counters_note = (struct bytes){0};
 }
 
 /*
@@ -338,6 +347,27 @@ static void arrange(union manifest *manifest, struct filter_grants *grants)
 }
 
 /*
+ * Show the guest's counters, if both it and the command line want to. The
+ * file's descriptor is none that its filter grants.
+ */
+static bool share_counters(const struct guest *guest, const struct image *image,
+                           const char *path)
+{
+    size_t size = 0;
+
+    if (path == NULL)
+        return false;
+    uint8_t *region =
+        counters_region(guest, &image->elf, image->counters_note, &size);
+    if (region == NULL || image->fata_note.len == 0) {
+        warnx("--counters=%s: this image has none to show", path);
+        return false;
+    }
+    counters_map(region, size, path);
+    return true;
+}
+
+/*
  * The guest shares our memory, in which passwords and keys are not rare: in
  * environment variables, which are none of its business.
  */
@@ -374,6 +404,7 @@ int main(int argc, char **argv)
     if (!guest_load(&guest, &image.elf, image.fd))
         err(1, "%s: cannot load it", options.image);
     arrange(&image.manifest, &grants);
+    bool counters = share_counters(&guest, &image, options.counters);
     if (!guest_write_boot_info(&guest, &image.elf, &image.manifest,
                                options.arguments, grants.epollfd,
                                grants.timerfd))
@@ -383,7 +414,8 @@ int main(int argc, char **argv)
         if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
             err(1, "no random bytes for the guest");
         grants.flushes = true;
-        guest_write_answers(&guest, &image.elf, image.fata_note, random, true);
+        guest_write_answers(&guest, &image.elf, image.fata_note, random, true,
+                            counters);
         explicit_bzero(random, sizeof(random));
     }
     /* A console that nobody reads any more is no reason to end, and of a

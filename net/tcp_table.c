@@ -1,0 +1,150 @@
+/* The counters of TCP and the table of its connections: see tcp_table.h. */
+#include "base/small.h"
+
+#include "net/tcp_table.h"
+
+#include "fata/counters.h"
+#include "net/tcp_conn.h"
+
+/* clang-format off */
+#define TCP_COUNTERS(X, S)                                                     \
+    X(S, segments_in) X(S, segments_out) X(S, bytes_in) X(S, bytes_out)        \
+    X(S, retransmitted) X(S, fast_retransmitted) X(S, timeouts) X(S, probes)   \
+    X(S, accepted) X(S, connected) X(S, resets_in) X(S, resets_out)            \
+    X(S, bad_checksum) X(S, malformed) X(S, no_listener)                       \
+    X(S, cookies_sent) X(S, cookies_accepted) X(S, cookies_refused)            \
+    X(S, refused_full) X(S, challenges) X(S, challenges_held)                  \
+    X(S, out_of_order) X(S, out_of_window) X(S, duplicate_data)                \
+    X(S, paws_dropped) X(S, no_memory) X(S, time_wait_recycled)                \
+    X(S, time_wait_reused) X(S, given_up)
+/* clang-format on */
+
+FATA_COUNTERS_NAMED(tcp_counters, TCP_COUNTERS);
+
+/* As RFC 9293 section 3.3.2 has them, for people who know ss. */
+static const char *const states[] = {
+    [TCP_CLOSED] = "closed",         [TCP_SYN_SENT] = "syn-sent",
+    [TCP_SYN_RECEIVED] = "syn-recv", [TCP_ESTABLISHED] = "established",
+    [TCP_FIN_WAIT_1] = "fin-wait-1", [TCP_FIN_WAIT_2] = "fin-wait-2",
+    [TCP_CLOSE_WAIT] = "close-wait", [TCP_CLOSING] = "closing",
+    [TCP_LAST_ACK] = "last-ack",
+};
+
+static const char columns[] = "sstate\0"
+                              "elocal\0"
+                              "epeer\0"
+                              "nreceived\0"
+                              "nunacked\0"
+                              "ncwnd\0"
+                              "trtt\0"
+                              "trto\0"
+                              "nretries\0"
+                              "tidle\0";
+
+/* A row of what is no full connection yet, or no more. */
+static bool put_bare(struct fata_rows *rows, const char *state,
+                     const struct tcp_tuple *tuple, uint64_t retries)
+{
+    if (!fata_row(rows))
+        return false;
+    fata_cell_word(rows, state);
+    fata_cell_endpoint(rows, &tuple->local, tuple->local_port);
+    fata_cell_endpoint(rows, &tuple->remote, tuple->remote_port);
+    fata_cell_number(rows, 0);
+    fata_cell_number(rows, 0);
+    fata_cell_number(rows, 0);
+    fata_cell_time(rows, TIME_NEVER);
+    fata_cell_time(rows, TIME_NEVER);
+    fata_cell_number(rows, retries);
+    fata_cell_time(rows, TIME_NEVER);
+    return true;
+}
+
+static bool put_connection(struct fata_rows *rows, const struct tcp_conn *c)
+{
+    uint64_t idle = TIME_NEVER;
+
+    if (!fata_row(rows))
+        return false;
+    if (c->sent_at != 0)
+        idle = time_since(c->tcp->env->loop->now, c->sent_at);
+    fata_cell_word(rows, states[c->state]);
+    fata_cell_endpoint(rows, &c->tuple.local, c->tuple.local_port);
+    fata_cell_endpoint(rows, &c->tuple.remote, c->tuple.remote_port);
+    fata_cell_number(rows, c->receive_bytes);
+    fata_cell_number(rows, c->send_bytes);
+    fata_cell_number(rows, c->congestion.cwnd);
+    fata_cell_time(rows, c->rtt.srtt != 0 ? c->rtt.srtt : TIME_NEVER);
+    fata_cell_time(rows, c->rtt.rto);
+    fata_cell_number(rows, c->retries);
+    fata_cell_time(rows, idle);
+    return true;
+}
+
+/* Call put(rows, entry) for all entries of a table, until it returns false. */
+static void each(const struct hash_table *table, struct fata_rows *rows,
+                 bool (*put)(struct fata_rows *rows, struct hash_entry *entry))
+{
+    uint32_t left = table->count;
+
+    for (uint32_t i = 0; left > 0 && i <= table->mask; i++) {
+        for (struct hash_entry *e = table->buckets[i]; e != NULL; e = e->next) {
+            if (!put(rows, e))
+                return;
+            left--;
+        }
+    }
+}
+
+static bool put_listener(struct fata_rows *rows, struct hash_entry *entry)
+{
+    const struct tcp_listener *l =
+        CONTAINER_OF(entry, struct tcp_listener, entry);
+    const struct tcp_tuple any = {.local_port = l->port};
+    return put_bare(rows, "listen", &any, 0);
+}
+
+static bool put_half(struct fata_rows *rows, struct hash_entry *entry)
+{
+    const struct tcp_half *h = CONTAINER_OF(entry, struct tcp_half, entry);
+    return put_bare(rows, "syn-recv", &h->tuple, h->retries);
+}
+
+static bool put_conn(struct fata_rows *rows, struct hash_entry *entry)
+{
+    return put_connection(rows, CONTAINER_OF(entry, struct tcp_conn, entry));
+}
+
+static bool put_time_wait(struct fata_rows *rows, struct hash_entry *entry)
+{
+    const struct tcp_time_wait *t =
+        CONTAINER_OF(entry, struct tcp_time_wait, entry);
+    return put_bare(rows, "time-wait", &t->tuple, 0);
+}
+
+static void rows_of(const void *source, struct fata_rows *rows)
+{
+    const struct tcp *tcp = source;
+
+    rows->total = tcp->listeners.count + tcp->connections.count +
+                  tcp->halves.count + tcp->time_waits.count;
+    each(&tcp->listeners, rows, put_listener);
+    each(&tcp->connections, rows, put_conn);
+    each(&tcp->halves, rows, put_half);
+    each(&tcp->time_waits, rows, put_time_wait);
+}
+
+void tcp_show(struct tcp *tcp, const char *device)
+{
+    const struct fata_table connections = {
+        .name = "connections",
+        .device = device,
+        .columns = columns,
+        .source = tcp,
+        .rows = rows_of,
+    };
+
+    fata_counters_add(tcp->env, "tcp", device, FATA_COUNTERS_OF(tcp_counters),
+                      &tcp->counters);
+    fata_table_add(tcp->env, &connections);
+}
