@@ -8,10 +8,13 @@
  * come in; what it wants sent comes back in a struct ndp_out, one thing a
  * call: call ndp_tick until it has no more.
  *
- * Every table is bounded and says what gives way (RFC 6583): an entry that
- * waits for an answer before one that is known, one that is stale before one
- * that was confirmed; nothing that nobody asked for creates an entry, except a
- * solicitation of our own address, and that only a stale one.
+ * Every table is bounded and says what gives way (RFC 6583). Neighbors that are
+ * asked for and did not answer have a quarter of the cache, and make way for
+ * each other; those known only by what they said of themselves make way first,
+ * those that were confirmed last. Nothing that nobody asked for creates an
+ * entry, except a solicitation of our own address, an accepted router and an
+ * accepted redirect, and these cost no confirmed one its place. Of routers,
+ * prefixes, addresses and servers the first ones stay.
  */
 #ifndef NET_NDP_H
 #define NET_NDP_H
@@ -57,7 +60,8 @@ struct ndp_out {
     uint8_t len;
     uint8_t message[NDP_MESSAGE_MAX];
     /* Packets that waited, now the caller's: to be sent to `mac`, or, if
-     * `unresolved`, to be dropped and reported, for nobody answered. */
+     * `unresolved`, to be dropped and reported, for nobody answered as
+     * `about`. */
     struct pbuf_queue released;
     uint8_t mac[FATA_MAC_LEN];
     bool unresolved;
@@ -67,7 +71,7 @@ struct ndp_out {
 
 struct ndp_options {
     uint32_t neighbors; /* entries of the cache; 0: 1024 */
-    bool no_autoconf;   /* no addresses and routers from advertisements */
+    bool no_autoconf;   /* routers are not asked, nor listened to */
 };
 
 struct ndp; /* defined in ndp_state.h, for whoever embeds or inspects it */
@@ -85,8 +89,8 @@ MUST_USE enum err ndp_new(struct ndp **ndp, struct arena *arena,
                           const struct ndp_options *options);
 
 /*
- * Begin: form the link-local address and, once it is known to be unique, ask
- * for routers (RFC 4862 section 5.3). The rest happens in ndp_tick.
+ * Begin: form the link-local address and see whether it is unique, and at the
+ * same time ask for routers (RFC 4862 section 4). The rest happens in ndp_tick.
  */
 void ndp_start(struct ndp *ndp, uint64_t now);
 
@@ -120,9 +124,14 @@ struct ndp_address_info {
 bool ndp_address_at(const struct ndp *ndp, uint32_t index,
                     struct ndp_address_info *info);
 
+/* A number that is another one after anything about our addresses changed:
+ * compare it after each call that takes a time, and join and leave groups. */
+uint32_t ndp_generation(const struct ndp *ndp);
+
 /*
  * The address of ours to send from to `destination` (RFC 6724 section 5).
- * False: there is none in use that would do.
+ * False: there is none in use that would do; a link-local one does not for what
+ * is beyond the link.
  */
 bool ndp_source(const struct ndp *ndp, const struct fata_ip *destination,
                 struct fata_ip *source);
@@ -149,7 +158,8 @@ enum ndp_answer ndp_query(struct ndp *ndp, const struct fata_ip *ip,
  * oldest: the last NDP_HELD are kept (RFC 4861 section 7.2.2). */
 void ndp_hold(struct ndp *ndp, const struct fata_ip *ip, struct pbuf *packet);
 
-/* Traffic with `ip` makes progress: it is reachable (RFC 4861 s7.3.1). */
+/* Traffic that goes by the neighbor `ip`, a next hop, makes progress: it is
+ * reachable (RFC 4861 section 7.3.1). Cheap: a look-up, and seldom more. */
 void ndp_confirm(struct ndp *ndp, const struct fata_ip *ip, uint64_t now);
 
 /* A message that arrived, of ICMPv6 type 133 to 137, its checksum good. */
