@@ -91,7 +91,7 @@ enum err random_connect(struct fata_env *env, struct writer *why,
     X(S, rx_frames)                                                            \
     X(S, rx_bytes)                                                             \
     X(S, tx_frames)                                                            \
-    X(S, tx_bytes) X(S, tx_dropped) X(S, rx_no_buffer)
+    X(S, tx_bytes) X(S, tx_dropped) X(S, rx_no_buffer) X(S, rx_malformed)
 FATA_COUNTERS_NAMED(fata_netif_counters, NETIF_COUNTERS);
 
 struct device_netif {
@@ -168,10 +168,12 @@ static enum err device_netif_receive(struct fata_netif *netif,
     /* Whatever the other end sends: without a header it is no frame. */
     size_t frames = 0;
     for (size_t i = 0; i < *count; i++) {
-        if (packets[i]->len >= FATA_ETHERNET_HEADER_LEN)
+        if (packets[i]->len >= FATA_ETHERNET_HEADER_LEN) {
             packets[frames++] = packets[i];
-        else
+        } else {
+            netif->counters.rx_malformed++;
             pbuf_give(packets[i]);
+        }
     }
     *count = frames;
     return err;

@@ -133,7 +133,7 @@ void cfg_packet_buffers(uint32_t count);
 /*
  * How many large ones, of 68 KB, for frames that a network device has merged;
  * usual 64. They take memory only as far as they have been in use at once.
- * With 0 nothing is merged, and receiving much is several times slower.
+ * Frames that find none are copied to ordinary ones.
  */
 void cfg_large_buffers(uint32_t count);
 

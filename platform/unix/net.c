@@ -16,6 +16,7 @@
 
 #include "base/fmt.h"
 #include "platform/unix/unix.h"
+#include "platform/vnet.h"
 
 enum {
     MAC_LEN = 6,
@@ -26,9 +27,13 @@ enum {
     FIRST_ROOM = PBUF_ROOM - PBUF_HEADROOM,
     PIECES_MAX = 1 + 65535 / PBUF_ROOM + 1,
     PARTS_MAX = 64,
+    FRAME_MAX = UINT16_MAX + HEADER_LEN + VLAN_LEN,
     /* Asked for, for bursts; the host grants what its limits allow. */
     SOCKET_BUFFER = 1 << 20,
 };
+
+/* Where frames go for which there is no large packet buffer, and scraps. */
+static uint8_t overflow[FRAME_MAX];
 
 bool unix_mac_parse(struct bytes text, uint8_t mac[6])
 {
@@ -113,10 +118,81 @@ static bool tap_refused(const char *device, const char *name)
     }
 }
 
+/*
+ * Agree with an attached tap on what each side leaves to the other. One that
+ * has no headers before frames can do nothing; a stranger's choice that we do
+ * not understand is said.
+ */
+static bool tap_agree(struct unix_device *net, const char *device)
+{
+    static const unsigned merged[] = {
+        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+        TUN_F_CSUM | TUN_F_TSO4,
+    };
+    struct ifreq request = {0};
+    int len = VNET_LEN, little = 1;
+
+    if (ioctl(net->fd, TUNGETIFF, &request) < 0 ||
+        !(request.ifr_flags & IFF_VNET_HDR)) {
+        /* Who had it before us may have asked for large frames. */
+        (void)ioctl(net->fd, TUNSETOFFLOAD, 0UL);
+        return true;
+    }
+    if (ioctl(net->fd, TUNSETVNETHDRSZ, &len) < 0 &&
+        (ioctl(net->fd, TUNGETVNETHDRSZ, &len) < 0 ||
+         (len != VNET_LEN && len != VNET_LEN_LONG)))
+        return unix_complain("%s: `%s' has headers of %d bytes before frames, "
+                             "not %d or %d: give another",
+                             device, net->source, len, VNET_LEN, VNET_LEN_LONG);
+    (void)ioctl(net->fd, TUNSETVNETLE, &little); /* our order anyway */
+    net->net.vnet_len = (uint32_t)len;
+    if (net->net.offload == UNIX_OFFLOAD_ON) {
+        net->net.features = PLATFORM_NET_TX_CHECKSUM | PLATFORM_NET_TX_TCP4 |
+                            PLATFORM_NET_TX_TCP6;
+        for (size_t i = 0; i < COUNT_OF(merged); i++) {
+            if (ioctl(net->fd, TUNSETOFFLOAD, (unsigned long)merged[i]) == 0) {
+                net->net.features |= PLATFORM_NET_RX_MERGED;
+                return true;
+            }
+        }
+    }
+    unsigned long bare = 0;
+    if (net->net.offload != UNIX_OFFLOAD_OFF) {
+        net->net.features |= PLATFORM_NET_TX_CHECKSUM;
+        bare = TUN_F_CSUM;
+    }
+    (void)ioctl(net->fd, TUNSETOFFLOAD, bare);
+    return true;
+}
+
+/*
+ * Attach to the tap `name` with whatever flags it takes: headers before frames
+ * if they are wanted and there are any, several queues if it is made so.
+ */
+static int tap_attach(const struct unix_device *net, const char *name)
+{
+    static const short queues[] = {0, IFF_MULTI_QUEUE};
+    unsigned known = 0;
+    int result = -1;
+
+    (void)ioctl(net->fd, TUNGETFEATURES, &known);
+    for (size_t i = 0; i < COUNT_OF(queues) && result < 0; i++) {
+        struct ifreq request = {.ifr_flags =
+                                    (short)(IFF_TAP | IFF_NO_PI | queues[i])};
+        if ((known & IFF_VNET_HDR) && net->net.offload != UNIX_OFFLOAD_OFF)
+            request.ifr_flags |= IFF_VNET_HDR;
+        memcpy(request.ifr_name, name, strlen(name));
+        result = ioctl(net->fd, TUNSETIFF, &request);
+        if (result < 0 && errno != EINVAL)
+            break;
+    }
+    return result;
+}
+
 static bool tap_open(struct unix_device *net, const char *device)
 {
     const char *name = net->source;
-    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
 
     if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
         return unix_complain("%s: `%s' is no interface's name, which has 1 to "
@@ -141,14 +217,16 @@ static bool tap_open(struct unix_device *net, const char *device)
                              "kernel's module with modprobe tun, or use fata "
                              "run --net nat",
                              device);
-    memcpy(request.ifr_name, name, strlen(name));
-    if (ioctl(net->fd, TUNSETIFF, &request) < 0)
+    if (tap_attach(net, name) < 0)
         return tap_refused(device, name);
-    return tap_mtu(device, name, &net->net.mtu);
+    return tap_agree(net, device) && tap_mtu(device, name, &net->net.mtu);
 }
 
-static bool socket_open(struct unix_device *net, const char *device)
+/* A tap that whoever started us has attached to, or a socket. */
+static bool inherited_open(struct unix_device *net, const char *device)
 {
+    struct ifreq request = {0};
+
     const char *number = net->source + 1;
     uint64_t fd = 0;
     int type = 0;
@@ -159,18 +237,21 @@ static bool socket_open(struct unix_device *net, const char *device)
                              "with the number of an open one",
                              device, net->source, device);
     net->fd = (int)fd;
-    if (getsockopt(net->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
-        return unix_complain("%s: descriptor %d: %m: give that of a socket "
-                             "inherited from the parent process",
-                             device, net->fd);
-    if (type != SOCK_SEQPACKET && type != SOCK_DGRAM)
-        return unix_complain("%s: descriptor %d is a socket that does not "
-                             "keep frames apart: make it SOCK_SEQPACKET",
-                             device, net->fd);
     int flags = fcntl(net->fd, F_GETFL);
     if (flags < 0 || fcntl(net->fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return unix_complain("%s: descriptor %d: cannot make it non-blocking: "
                              "%m",
+                             device, net->fd);
+    if (ioctl(net->fd, TUNGETIFF, &request) == 0)
+        return tap_agree(net, device) &&
+               tap_mtu(device, request.ifr_name, &net->net.mtu);
+    if (getsockopt(net->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+        return unix_complain("%s: descriptor %d: %m: give that of a socket or "
+                             "tap inherited from the parent process",
+                             device, net->fd);
+    if (type != SOCK_SEQPACKET && type != SOCK_DGRAM)
+        return unix_complain("%s: descriptor %d is a socket that does not "
+                             "keep frames apart: make it SOCK_SEQPACKET",
                              device, net->fd);
     int size = SOCKET_BUFFER;
     (void)setsockopt(net->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -182,7 +263,7 @@ bool unix_net_attach(struct unix_device *device, const char *name)
 {
     bool attached;
     if (device->source[0] == '@')
-        attached = socket_open(device, name);
+        attached = inherited_open(device, name);
     else
         attached = tap_open(device, name);
     if (!attached)
@@ -223,6 +304,7 @@ enum err platform_net_open(struct platform *platform, const char *name,
     *info = (struct platform_net_info){
         .handle = handle,
         .mtu = device->net.mtu,
+        .features = device->net.features,
     };
     memcpy(info->mac, device->net.mac, MAC_LEN);
     return OK;
@@ -240,11 +322,23 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
                            const struct platform_net_offload *offload)
 {
     const struct unix_device *device = &platform->devices[handle];
-    assert(count >= 1 && count <= PARTS_MAX);
-    assert(offload->checksum_offset == 0 && offload->gso_size == 0);
+    const struct bytes *vector = parts;
+    struct bytes with_header[1 + PARTS_MAX];
+    uint8_t header[VNET_LEN_LONG];
 
+    assert(count >= 1 && count <= PARTS_MAX);
+    if (device->net.vnet_len > 0) {
+        struct writer w = WRITER(header);
+        vnet_put(&w, device->net.vnet_len, offload, parts[0]);
+        with_header[0] = written(&w);
+        memcpy(with_header + 1, parts, count * sizeof parts[0]);
+        vector = with_header;
+        count++;
+    } else {
+        assert(offload->checksum_offset == 0 && offload->gso_size == 0);
+    }
     while (true) {
-        if (writev(device->fd, (const struct iovec *)(const void *)parts,
+        if (writev(device->fd, (const struct iovec *)(const void *)vector,
                    (int)count) >= 0)
             return OK;
         switch (errno) {
@@ -254,7 +348,8 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
         case ENOBUFS:
         case ENOMEM:
         case EMSGSIZE:
-        case EIO: /* the tap is down, and may come up again */
+        case EINVAL: /* the host does not like what is in the frame */
+        case EIO:    /* the tap is down, and may come up again */
             return ERR_AGAIN;
         default:
             return ERR_IO;
@@ -269,79 +364,125 @@ void platform_net_flush(struct platform *platform, uint32_t handle)
 }
 
 /*
- * Take a packet of `pieces` buffers, all of whose room the kernel may fill.
- * NULL if the pool has not that many.
+ * One frame to be read: what the kernel is to fill, in this order, of which
+ * some may be missing. Small frames take the first piece and no more.
  */
-static struct pbuf *frame_take(struct pbuf_pool *pool, uint32_t pieces,
-                               struct iovec *vector)
-{
-    struct pbuf *first = NULL;
-    struct pbuf **link = &first;
+struct reading {
+    uint8_t header[VNET_LEN_LONG];
+    struct pbuf *first; /* the packet; NULL: there is no buffer for it */
+    struct pbuf *large; /* for the rest of a merged frame; or else overflow */
+    struct iovec vector[1 + PIECES_MAX];
+    int count;
+};
 
-    for (uint32_t i = 0; i < pieces; i++) {
+static void reading_add(struct reading *r, void *at, size_t len)
+{
+    r->vector[r->count++] = (struct iovec){.iov_base = at, .iov_len = len};
+}
+
+/* Append `n` pieces to the packet, to hold a frame that is not merged. */
+static bool take_pieces(struct reading *r, struct pbuf_pool *pool, uint32_t n)
+{
+    struct pbuf **link = &r->first;
+
+    for (uint32_t i = 0; i < n; i++) {
         struct pbuf *piece = pbuf_take(pool);
         if (piece == NULL) {
-            pbuf_give(first);
-            return NULL;
+            pbuf_give(r->first);
+            r->first = NULL;
+            return false;
         }
         /* Only the first needs room for headers before it. */
         if (i > 0)
             piece->at = piece->storage;
-        vector[i] = (struct iovec){
-            .iov_base = piece->at,
-            .iov_len = pbuf_tailroom(piece),
-        };
+        reading_add(r, piece->at, pbuf_tailroom(piece));
         *link = piece;
         link = &piece->next;
     }
-    return first;
+    return true;
 }
 
-/* Set the windows over `len` bytes that were read, and give back the rest. */
-static void frame_fill(struct pbuf *frame, size_t len)
+static void reading_prepare(struct reading *r, const struct unix_device *device,
+                            struct pbuf_pool *pool)
 {
-    for (struct pbuf *piece = frame;; piece = piece->next) {
+    bool merged = (device->net.features & PLATFORM_NET_RX_MERGED) != 0;
+
+    r->first = NULL;
+    r->count = 0;
+    if (device->net.vnet_len > 0)
+        reading_add(r, r->header, device->net.vnet_len);
+    if (!take_pieces(r, pool, merged ? 1 : device->net.pieces)) {
+        /* A frame left in the device would keep us from ever sleeping. */
+        r->count = device->net.vnet_len > 0;
+        reading_add(r, overflow, 1);
+        return;
+    }
+    if (!merged)
+        return;
+    if (r->large == NULL)
+        r->large = pbuf_take_large(pool);
+    if (r->large != NULL)
+        reading_add(r, r->large->at, pbuf_tailroom(r->large));
+    else
+        reading_add(r, overflow, sizeof overflow);
+}
+
+/*
+ * Set the windows over `len` bytes that were read, and give back what is not
+ * needed. False: there is no buffer for all of it, the frame is lost.
+ */
+static bool reading_fill(struct reading *r, const struct unix_device *device,
+                         size_t len)
+{
+    struct pbuf *piece = r->first;
+
+    for (;; piece = piece->next) {
         size_t n = pbuf_tailroom(piece);
         if (n > len)
             n = len;
         piece->len = (uint32_t)n;
         len -= n;
-        if (len == 0) {
-            pbuf_give(piece->next);
-            piece->next = NULL;
-            return;
-        }
+        if (len == 0 || piece->next == NULL)
+            break;
     }
+    pbuf_give(piece->next);
+    piece->next = NULL;
+    if (len > 0 && r->large != NULL) {
+        r->large->len = (uint32_t)len;
+        piece->next = pbuf_compact(r->large);
+        r->large = NULL;
+    } else if (len > 0) {
+        piece->next = pbuf_take_copy(r->first->pool, bytes_of(overflow, len));
+        if (piece->next == NULL)
+            return false;
+    }
+    if (device->net.vnet_len > 0 &&
+        !vnet_accept(bytes_of(r->header, device->net.vnet_len), r->first))
+        vnet_void(r->first);
+    return true;
 }
 
 /*
- * Read one frame. OK with *frame, or with NULL: it was lost for lack of
+ * Read one frame. OK with r->first, or with NULL: it was lost for lack of
  * buffers. ERR_AGAIN: there is none.
  */
-static enum err frame_read(const struct unix_device *device,
-                           struct pbuf_pool *pool, struct pbuf **frame)
+static enum err frame_read(struct reading *r, const struct unix_device *device,
+                           struct pbuf_pool *pool)
 {
-    struct iovec vector[PIECES_MAX];
-    uint8_t scrap[1];
-    uint32_t pieces = device->net.pieces;
-
-    *frame = frame_take(pool, pieces, vector);
-    if (*frame == NULL) {
-        /* A frame left in the device would keep us from ever sleeping. */
-        vector[0] = (struct iovec){.iov_base = scrap, .iov_len = sizeof scrap};
-        pieces = 1;
-    }
+    size_t header = device->net.vnet_len;
     ssize_t n;
+
+    reading_prepare(r, device, pool);
     do {
-        n = readv(device->fd, vector, (int)pieces);
+        n = readv(device->fd, r->vector, r->count);
     } while (n < 0 && errno == EINTR);
 
-    if (*frame != NULL && n > 0) {
-        frame_fill(*frame, (size_t)n);
+    bool lost = r->first == NULL;
+    if (n > (ssize_t)header && !lost &&
+        reading_fill(r, device, (size_t)n - header))
         return OK;
-    }
-    pbuf_give(*frame);
-    *frame = NULL;
+    pbuf_give(r->first);
+    r->first = NULL;
     if (n > 0)
         return OK;
     if (n < 0 && errno == EAGAIN)
@@ -354,19 +495,18 @@ enum err platform_net_receive(struct platform *platform, uint32_t handle,
                               size_t max, size_t *count)
 {
     const struct unix_device *device = &platform->devices[handle];
+    struct reading reading = {0};
+    enum err err = OK;
 
     *count = 0;
-    for (size_t tried = 0; tried < max; tried++) {
-        struct pbuf *frame = NULL;
-        enum err err = frame_read(device, pool, &frame);
-        if (err == ERR_AGAIN)
-            return OK;
-        if (err != OK && *count > 0)
-            return OK; /* what came before it first; it will show again */
-        if (err != OK)
-            return err;
-        if (frame != NULL)
-            packets[(*count)++] = frame;
+    for (size_t tried = 0; tried < max && err == OK; tried++) {
+        err = frame_read(&reading, device, pool);
+        if (err == OK && reading.first != NULL)
+            packets[(*count)++] = reading.first;
     }
-    return OK;
+    pbuf_give(reading.large);
+    /* What came before the end first; it will show again. */
+    if (err == ERR_AGAIN || *count > 0)
+        return OK;
+    return err;
 }

@@ -35,6 +35,9 @@ static const char options_help[] =
     "  --net:NAME=TAP      attach network device NAME to a tap of the host\n"
     "  --net:NAME=@FD      or to an inherited SOCK_SEQPACKET socket\n"
     "  --net-mac:NAME=MAC  its address; a random one if not given\n"
+    "  --net-offload:NAME=HOW\n"
+    "                      what is left to the tap if it can: on (all there\n"
+    "                      is, the standard), checksum, or off\n"
     "  --block:NAME=PATH   attach block device NAME to a file\n"
     "  --mem=MIB           memory; 512 if not given\n"
     "  --counters=FILE     show counters in FILE, for fata stats\n";
@@ -93,7 +96,12 @@ static void complain_unknown(const char *word, uint32_t type, struct bytes name)
 }
 
 /* The options whose value is for one device. */
-enum device_option { DEVICE_NET, DEVICE_MAC, DEVICE_BLOCK };
+enum device_option {
+    DEVICE_NET,
+    DEVICE_MAC,
+    DEVICE_OFFLOAD,
+    DEVICE_BLOCK,
+};
 
 static const struct {
     const char *prefix;
@@ -103,6 +111,7 @@ static const struct {
 } device_options[] = {
     {"--net:", SOLO5_DEVICE_NET, DEVICE_NET, "TAP"},
     {"--net-mac:", SOLO5_DEVICE_NET, DEVICE_MAC, "MAC"},
+    {"--net-offload:", SOLO5_DEVICE_NET, DEVICE_OFFLOAD, "HOW"},
     {"--block:", SOLO5_DEVICE_BLOCK, DEVICE_BLOCK, "PATH"},
 };
 
@@ -134,6 +143,16 @@ static bool take_device_option(struct platform *platform, const char *word,
                                  word);
         device->net.mac_given = true;
         return true;
+    }
+    if (device_options[o].option == DEVICE_OFFLOAD) {
+        static const char *const ways[] = {"on", "checksum", "off"};
+        for (size_t i = 0; i < COUNT_OF(ways); i++) {
+            device->net.offload = (enum unix_offload)i;
+            if (strcmp(equals + 1, ways[i]) == 0)
+                return true;
+        }
+        return unix_complain("%s: no way to offload: give on, checksum or off",
+                             word);
     }
     if (device->source != NULL)
         return unix_complain("%s: the device is attached to `%s' already: "

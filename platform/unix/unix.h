@@ -14,6 +14,13 @@
 
 enum { UNIX_BLOCK_SIZE = 512 };
 
+/* What may be left to the other side of a network device, if it can. */
+enum unix_offload {
+    UNIX_OFFLOAD_ON,
+    UNIX_OFFLOAD_CHECKSUM, /* nothing larger than the MTU */
+    UNIX_OFFLOAD_OFF,
+};
+
 /* A device of the manifest, at the place it has there. */
 struct unix_device {
     const char *source; /* what it was attached to, or NULL if it was not */
@@ -24,6 +31,9 @@ struct unix_device {
             uint8_t mac[6];
             uint16_t mtu;
             uint32_t pieces; /* packet buffers that hold a frame */
+            enum unix_offload offload;
+            uint32_t vnet_len; /* of the header before each frame, or 0 */
+            uint32_t features; /* of enum platform_net_feature */
         } net;
         struct {
             uint64_t capacity;
