@@ -6,8 +6,9 @@ build/fata-sim: build/host/platform/sim/runner.o build/host/libfata.a
 SIM_TESTS = $(patsubst %.c,%,$(wildcard test/sim/*_test.c))
 $(SIM_TESTS:%=build/san/%): build/san/test/sim/hosts.o
 $(SIM_TESTS:%=build/host/%): build/host/test/sim/hosts.o
-build/san/test/sim/tcp_script_test: build/san/test/sim/script.o
-build/host/test/sim/tcp_script_test: build/host/test/sim/script.o
+SCRIPT_TESTS = $(patsubst %.c,%,$(wildcard test/sim/tcp_*_test.c))
+$(SCRIPT_TESTS:%=build/san/%): build/san/test/sim/script.o
+$(SCRIPT_TESTS:%=build/host/%): build/host/test/sim/script.o
 
 # The conformance unikernel on this target, which images_test.py runs.
 CONFORMANCE_SIM_SRC = platform/conformance.c platform/main.c \

@@ -419,18 +419,20 @@ static bool meets(const struct script_segment *got,
              got->sack[0].left == got->sack[0].right));
 }
 
-void script_expect(struct script *s, const char *file, int line, uint64_t after,
-                   const struct script_segment *expected)
+/* The next segment, sent between `after` and `until` from the last mark. */
+static void expect(struct script *s, const char *file, int line, uint64_t after,
+                   uint64_t until, const struct script_segment *expected)
 {
     uint64_t due = time_add(s->mark, after);
+    uint64_t end = time_add(s->mark, time_add(until, TOLERANCE));
 
     sim_run(s->sim, sim_now(s->sim));
-    if (!sim_run_until(s->sim, has_segment, s, time_add(due, TOLERANCE))) {
+    if (!sim_run_until(s->sim, has_segment, s, end)) {
         failures++;
         (void)printf("%s:%d: nothing was sent\n", file, line);
         print_segment("expected", expected);
-        if (time_add(due, TOLERANCE) > sim_now(s->sim))
-            sim_run(s->sim, time_add(due, TOLERANCE));
+        if (end > sim_now(s->sim))
+            sim_run(s->sim, end);
         s->mark = due;
         return;
     }
@@ -451,6 +453,19 @@ void script_expect(struct script *s, const char *file, int line, uint64_t after,
         print_segment("sent    ", &s->last);
     }
     s->mark = s->last.at;
+}
+
+void script_expect(struct script *s, const char *file, int line, uint64_t after,
+                   const struct script_segment *expected)
+{
+    expect(s, file, line, after, after, expected);
+}
+
+void script_expect_within(struct script *s, const char *file, int line,
+                          uint64_t within,
+                          const struct script_segment *expected)
+{
+    expect(s, file, line, 0, within, expected);
 }
 
 void script_expect_none(struct script *s, const char *file, int line,
@@ -556,6 +571,9 @@ bool script_read(struct script *s, size_t n)
         if (fata_flow_try_read(s->flow, &data) != OK)
             return false;
         data = bytes_first(data, n);
+        if (!pattern_matches(1, s->read, data))
+            complain("other data than the peer sent");
+        s->read += data.len;
         n -= data.len;
         fata_flow_consume(s->flow, data.len);
     }

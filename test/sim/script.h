@@ -75,7 +75,7 @@ struct script {
     struct fata_listener *listener;
     struct fata_flow *flow;
     enum err connected; /* outcome of script_connect; ERR_AGAIN until then */
-    uint64_t written;
+    uint64_t written, read;
 };
 
 /* A host with a stack, and a peer that answers ARP. Peer's ISN is 1000. */
@@ -94,7 +94,8 @@ void script_establish(struct script *s, bool options);
 /* The application writes `n` bytes, all of which must fit. */
 void script_write(struct script *s, size_t n);
 
-/* It reads and consumes at least `n` bytes that have arrived; true if so. */
+/* It reads and consumes `n` bytes that have arrived; true if there were as many
+ * and they are what the peer sent. */
 bool script_read(struct script *s, size_t n);
 
 /* What a read gives now, consuming nothing. */
@@ -110,6 +111,11 @@ void script_icmp(struct script *s, uint8_t type, uint8_t code, uint16_t mtu,
 /* The next segment, now or `after` ns from the last mark (0: at once). */
 void script_expect(struct script *s, const char *file, int line, uint64_t after,
                    const struct script_segment *expected);
+
+/* The next segment, whenever it comes until `within` ns from the last mark. */
+void script_expect_within(struct script *s, const char *file, int line,
+                          uint64_t within,
+                          const struct script_segment *expected);
 
 /* The host sends nothing for `duration` from now. */
 void script_expect_none(struct script *s, const char *file, int line,
@@ -128,6 +134,9 @@ int script_failures(void);
 #define EXPECT_AT(s, after, ...)                                               \
     script_expect((s), __FILE__, __LINE__, (after),                            \
                   &(struct script_segment){__VA_ARGS__})
+#define EXPECT_WITHIN(s, within, ...)                                          \
+    script_expect_within((s), __FILE__, __LINE__, (within),                    \
+                         &(struct script_segment){__VA_ARGS__})
 #define EXPECT_NONE(s, duration)                                               \
     script_expect_none((s), __FILE__, __LINE__, (duration))
 
