@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import shutil
 import statistics
 import subprocess
@@ -17,8 +16,9 @@ import sys
 import time
 
 import harness
-from harness import (ROOT, alternate, cpu_seconds, measured, output, pin,
-                     private_kb, say, seconds_of, version, wait_quiet)
+from harness import (ROOT, alternate, measured, output, pin, private_kb, say,
+                     seconds_of, version, wait_quiet)
+from network import Network
 
 import lib  # test/e2e: namespaces, taps, processes, and their removal
 
@@ -44,10 +44,10 @@ def figure(name, value, unit, peer=None, at_least=None, aim=None,
                     "more_is_better": more_is_better, **details})
 
 
-def project(name, change=None):
-    """A copy of an example, changed by `change(folder)`, built for spt."""
+def project(name, change=None, folder="examples"):
+    """A copy of a unikernel, changed by `change(folder)`, built for spt."""
     path = os.path.join(lib.folder(), name)
-    shutil.copytree(os.path.join(ROOT, "examples", name), path,
+    shutil.copytree(os.path.join(ROOT, folder, name), path,
                     ignore=shutil.ignore_patterns("dist", ".fata"))
     if change:
         change(path)
@@ -162,101 +162,6 @@ def memory():
            "KB", None, 512, 128)
 
 
-NGINX = """
-worker_processes 1;
-daemon off;
-error_log {folder}/error.log;
-pid {folder}/pid;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    types {{ text/html html; }}
-    sendfile on;
-    tcp_nopush on;
-    open_file_cache max=100;
-    server {{ listen 80; root {folder}/site; }}
-}}
-"""
-
-
-def start_nginx():
-    """nginx with one worker in a namespace, a client in another, over veth.
-
-    Returns the client's namespace and the worker's process id.
-    """
-    lib.need("nginx")
-    client, server = lib.Namespace(), lib.Namespace()
-    command = ("ip", "link", "add", "veth0", "netns", client.name, "type",
-               "veth", "peer", "name", "veth1", "netns", server.name)
-    output(*command)
-    client.up("veth0", "10.78.0.1/24")
-    server.up("veth1", "10.78.0.2/24")
-    folder = lib.folder()
-    os.chmod(folder, 0o755)
-    os.mkdir(f"{folder}/site")
-    with open(f"{folder}/site/index.html", "wb") as f:
-        f.write(PAGE)
-    with open(f"{folder}/conf", "w", encoding="utf-8") as f:
-        f.write(NGINX.format(folder=folder))
-    master = lib.Process("nginx", "-c", f"{folder}/conf", "-p", folder,
-                         namespace=server, preexec_fn=pin(0))
-    with client.inside():
-        lib.connect("10.78.0.2", 80, master).close()
-    worker = max(master.children())  # the master's only child
-    return client, worker
-
-
-def load(namespace, address, pid, seconds):
-    """One run of wrk: requests per second, and the server's CPU time each."""
-    path = "/index.html"
-    before = cpu_seconds(pid)
-    text = output(*namespace.prefix, "wrk", "-t1", "-c64", f"-d{seconds}s",
-                  f"http://{address}{path}", preexec_fn=pin(1))
-    spent = cpu_seconds(pid) - before
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
-    count = int(re.search(r"(\d+) requests in", text).group(1))
-    wrong = re.search(r"Socket errors.*|Non-2xx.*", text)
-    if wrong:
-        say(f"    wrk at {address}: {wrong.group(0)}")
-    return {"rate": rate, "cpu_us": spent / count * 1e6}
-
-
-def http():
-    """HTTP keep-alive, 64 connections, a page of 1 KB."""
-    image = spt_image(project("www", empty_site))
-    tap = tap_namespace()
-    www = serve(tap, image, "tap0", "10.77.0.2", preexec_fn=pin(0))
-    with tap.inside():
-        lib.connect("10.77.0.2", 80, www).close()
-    tender = www.find("fata-spt")
-    veth, worker = start_nginx()
-    seconds = 1 if harness.quick else 4
-    load(tap, "10.77.0.2", tender, 1)
-    load(veth, "10.78.0.2", worker, 1)
-    got = alternate(
-        3 if harness.quick else 5,
-        ours=lambda: load(tap, "10.77.0.2", tender, seconds),
-        peer=lambda: load(veth, "10.78.0.2", worker, seconds))
-    www.stop()
-    ours, peer = got["ours"], got["peer"]
-    name = version("nginx", "-v").removeprefix("nginx version: ") + \
-        ", one worker, over veth"
-    details = {"ours_per_second": ours["rate"], "peer_per_second":
-               peer["rate"], "ours_cpu_us": ours["cpu_us"],
-               "peer_cpu_us": peer["cpu_us"],
-               "load": version("wrk", "-v") + ", -t1 -c64"}
-    figure("HTTP keep-alive requests", ours["rate"] / peer["rate"],
-           "x the peer's rate", name, 1.5, 3, True, **details)
-    figure("HTTP server CPU per request", ours["cpu_us"] / peer["cpu_us"],
-           "x the peer's", name, 0.7, 0.25, **details)
-
-
 def tcp_memory():
     """Two stacks in one process, in memory, on one core."""
     wait_quiet()
@@ -301,8 +206,8 @@ def build():
 
 
 PARTS = {"hello": hello, "first_reply": first_reply, "sizes": sizes,
-         "memory": memory, "http": http, "tcp_memory": tcp_memory,
-         "build": build}
+         "memory": memory, **Network(figure, project, spt_image).parts(),
+         "tcp_memory": tcp_memory, "build": build}
 
 
 # ---- telling
@@ -317,7 +222,8 @@ def number(value):
 
 def cpu_of(f):
     """The CPU time that stands beside a figure, in words."""
-    for unit, shown in (("us", "µs"), ("ms", "ms"), ("s", "s")):
+    for unit, shown in (("us", "µs"), ("ms", "ms"), ("s", "s"),
+                        ("s_gb", "s/GB")):
         if f"ours_cpu_{unit}" in f:
             text = f"{number(f[f'ours_cpu_{unit}'])} {shown}"
             if f.get(f"peer_cpu_{unit}") is not None:
