@@ -6,10 +6,15 @@
  * nothing), reports repeated as the robustness variable says, answers to
  * queries delayed at random so that a link is not flooded. One thing to send
  * a call comes back in a struct group_out.
+ *
+ * A query about some sources of a group is answered as one about the group: we
+ * exclude none. Others' reports do not keep ours back (RFC 2236 section 3 would
+ * have that for its version): a forged one would cut us off.
  */
 #ifndef NET_GROUP_H
 #define NET_GROUP_H
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "base/time.h"
 #include "fata/ip.h"
@@ -26,6 +31,7 @@ struct group_member {
     uint8_t reports;      /* still to be sent unasked */
     bool leaving;         /* no user; its leaving is still to be reported */
     uint64_t report_at;   /* TIME_NEVER: nothing to report */
+    uint64_t answer_at;   /* a query; TIME_NEVER: nobody asked */
 };
 
 struct group_counters {
@@ -38,6 +44,7 @@ struct group_set {
     struct group_member members[GROUP_MAX];
     uint64_t general_at; /* answer to a general query */
     uint64_t old_until;  /* an older querier is present until then */
+    uint64_t interval;   /* between queries, as the last one said */
     uint8_t robustness;
     struct group_counters counters;
 };
@@ -45,7 +52,7 @@ struct group_set {
 /*
  * An IGMP or ICMPv6 message with its checksum field 0, to be sent with TTL or
  * hop limit 1, the router alert option (RFC 2113, 2711) and, for IPv6, a
- * link-local source address.
+ * link-local source address (none while there is none: RFC 3810 s5.2.13).
  */
 struct group_out {
     struct fata_ip destination;
@@ -66,10 +73,19 @@ MUST_USE enum err group_join(struct group_set *set, const struct fata_ip *group,
 void group_leave(struct group_set *set, const struct fata_ip *group,
                  uint64_t now);
 
+/*
+ * Report all memberships anew: the link came back, or what was reported had no
+ * address to come from yet (RFC 3590 section 4).
+ */
+void group_report_all(struct group_set *set, uint64_t now);
+
 /* Should packets to `group` be taken? All-hosts and all-nodes always. */
 bool group_is_member(const struct group_set *set, const struct fata_ip *group);
 
-/* A query or another's report, its checksum and TTL checked. */
+/*
+ * A query or another's report. The caller has checked its checksum and, for
+ * MLD, hop limit 1 and the router alert option (RFC 3810 section 6.2).
+ */
 void group_input(struct group_set *set, struct bytes message,
                  const struct fata_ip *source,
                  const struct fata_ip *destination, uint64_t now);
@@ -78,5 +94,8 @@ void group_input(struct group_set *set, struct bytes message,
 MUST_USE bool group_tick(struct group_set *set, uint64_t now,
                          struct group_out *out);
 uint64_t group_next(const struct group_set *set);
+
+/* Assert what must always hold; for tests. */
+void group_check(const struct group_set *set);
 
 #endif
