@@ -4,8 +4,9 @@ build/fata-sim: build/host/platform/sim/runner.o build/host/libfata.a
 
 # Tests that have hosts on simulated links.
 SIM_TESTS = $(patsubst %.c,%,$(wildcard test/sim/*_test.c))
-$(SIM_TESTS:%=build/san/%): build/san/test/sim/hosts.o
-$(SIM_TESTS:%=build/host/%): build/host/test/sim/hosts.o
+SIM_HELPERS = hosts.o flood.o requests.o
+$(SIM_TESTS:%=build/san/%): $(SIM_HELPERS:%=build/san/test/sim/%)
+$(SIM_TESTS:%=build/host/%): $(SIM_HELPERS:%=build/host/test/sim/%)
 SCRIPT_TESTS = $(patsubst %.c,%,$(wildcard test/sim/tcp_*_test.c))
 $(SCRIPT_TESTS:%=build/san/%): build/san/test/sim/script.o
 $(SCRIPT_TESTS:%=build/host/%): build/host/test/sim/script.o

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "platform/sim/prng.h"
+#include "test/sim/flood.h"
 #include "test/sim/hosts.h"
+#include "test/sim/requests.h"
 #include "test/test.h"
 
 enum { PORT = 80, CLIENTS_MAX = 24 };
@@ -166,108 +168,19 @@ static void one_byte_writes_do_not_stall(void)
 
 /* ---- many connections */
 
-enum { CYCLES = 100000, REQUEST = 100, ANSWER = 1000 };
-
-static void answer_request(struct fata_flow *flow, void *context)
-{
-    struct bytes data;
-    size_t taken;
-    enum err err = fata_flow_try_read(flow, &data);
-
-    (void)context;
-    if (err == ERR_AGAIN || (err == OK && data.len < REQUEST))
-        return;
-    if (err == OK) {
-        fata_flow_consume(flow, data.len);
-        CHECK_EQ(fata_flow_try_write(flow, pattern(3, 0, ANSWER), &taken), OK);
-        CHECK_EQ(taken, ANSWER);
-    }
-    fata_flow_close(flow);
-}
-
-static void answer_accept(void *context, struct fata_flow *flow)
-{
-    fata_flow_set_handler(flow, answer_request, context);
-    answer_request(flow, context);
-}
-
-/* A client that connects, asks, reads to the end and closes, many times. */
-struct cycler {
-    struct host *host;
-    uint32_t left, failed;
-    uint64_t received;
-};
-
-static void cycle(struct cycler *c);
-
-static void cycle_read(struct fata_flow *flow, void *context)
-{
-    struct cycler *c = context;
-    struct bytes data;
-    enum err err;
-
-    while ((err = fata_flow_try_read(flow, &data)) == OK) {
-        if (!pattern_matches(3, c->received, data))
-            c->failed++;
-        c->received += data.len;
-        fata_flow_consume(flow, data.len);
-    }
-    if (err == ERR_AGAIN)
-        return;
-    if (err != ERR_CLOSED || c->received != ANSWER)
-        c->failed++;
-    fata_flow_close(flow);
-    c->left--;
-    if (c->left > 0)
-        cycle(c);
-}
-
-static void cycle_connected(void *context, enum err err, struct fata_flow *flow)
-{
-    struct cycler *c = context;
-    size_t taken;
-
-    if (err != OK) {
-        c->failed++;
-        c->left--;
-        if (c->left > 0)
-            cycle(c);
-        return;
-    }
-    c->received = 0;
-    fata_flow_set_handler(flow, cycle_read, c);
-    if (fata_flow_try_write(flow, pattern(4, 0, REQUEST), &taken) != OK)
-        c->failed++;
-}
-
-static void cycle(struct cycler *c)
-{
-    struct fata_endpoint peer = host_endpoint(2, PORT);
-    void *attempt;
-
-    if (fata_tcp_try_connect(c->host->stack, &peer, cycle_connected, c,
-                             &attempt) != OK) {
-        c->failed++;
-        c->left = 0;
-    }
-}
-
-static bool cycler_ended(void *context)
-{
-    return ((struct cycler *)context)->left == 0;
-}
+enum { CYCLES = 100000 };
 
 static void a_hundred_thousand_connections_leave_memory_as_it_was(void)
 {
     struct sim_link_options link = {.faults = {.delay = MICROSECONDS(50)}};
     struct world w = world_new(&link, NULL, NULL);
-    struct cycler c = {.host = &w.client, .left = CYCLES};
+    struct requests c = {.host = &w.client, .port = PORT, .left = CYCLES};
 
-    listen_with(&w, answer_accept, NULL);
+    listen_with(&w, requests_accept, NULL);
     size_t client_room = w.client.env->arena->room;
     size_t server_room = w.server.env->arena->room;
-    cycle(&c);
-    CHECK(sim_run_until(w.sim, cycler_ended, &c, SECONDS(10000)));
+    requests_begin(&c);
+    CHECK(sim_run_until(w.sim, requests_ended, &c, SECONDS(10000)));
     CHECK_EQ(c.failed, 0);
     CHECK_EQ(w.client.env->arena->room, client_room);
     CHECK_EQ(w.server.env->arena->room, server_room);
@@ -418,162 +331,28 @@ static void an_unplugged_cable_is_survived(void)
 
 /* ---- floods */
 
-/* Someone who sends `rate` frames a second, made by `make`. */
-struct flood {
-    struct sim *sim;
-    struct sim_port *port;
-    struct prng prng;
-    const uint8_t *target_mac;
-    uint64_t interval, until;
-    size_t (*make)(struct flood *flood, uint8_t *frame);
-    uint64_t sent, answers;
-};
-
-static void flood_answer(void *context, struct bytes frame)
-{
-    (void)frame;
-    ((struct flood *)context)->answers++;
-}
-
-static void flood_send(void *context)
-{
-    struct flood *flood = context;
-    uint8_t frame[1514];
-
-    if (sim_now(flood->sim) >= flood->until)
-        return;
-    size_t len = flood->make(flood, frame);
-    sim_port_send(flood->port, bytes_of(frame, len));
-    flood->sent++;
-    sim_at(flood->sim, sim_now(flood->sim) + flood->interval, flood_send,
-           flood);
-}
-
-static void put_random_mac(struct writer *w, struct prng *prng)
-{
-    put_be16(w, 0x0200);
-    put_be32(w, (uint32_t)prng_u64(prng));
-}
-
-/* An address of the network, or any other. */
-static uint32_t random_source(struct prng *prng)
-{
-    if (prng_below(prng, 2) == 0)
-        return 0x0a000000 | (3 + prng_below(prng, 250));
-    return (uint32_t)prng_u64(prng);
-}
-
-/* Ethernet and IPv4 for `len` bytes that the caller appends. */
-static void put_ip(struct flood *flood, struct writer *w, uint32_t source,
-                   uint8_t protocol, uint16_t len)
-{
-    put_bytes(w, bytes_of(flood->target_mac, 6));
-    put_random_mac(w, &flood->prng);
-    put_be16(w, 0x0800);
-    size_t start = w->len;
-    put_be16(w, 0x4500);
-    put_be16(w, (uint16_t)(20 + len));
-    put_be32(w, (uint32_t)prng_u64(&flood->prng) & 0xffff0000);
-    put_be16(w, (uint16_t)(64 << 8 | protocol));
-    put_be16(w, 0);
-    put_be32(w, source);
-    put_be32(w, 0x0a000002);
-    struct writer field = writer_to(w->at + start + 10, 2);
-    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(w->at + start, 20)));
-}
-
-static size_t make_syn(struct flood *flood, uint8_t *frame)
-{
-    struct writer w = writer_to(frame, 1514);
-    uint32_t source = random_source(&flood->prng);
-
-    put_ip(flood, &w, source, 6, 20);
-    put_be16(&w, (uint16_t)(1024 + prng_below(&flood->prng, 60000)));
-    put_be16(&w, PORT);
-    put_be32(&w, (uint32_t)prng_u64(&flood->prng));
-    put_be32(&w, 0);
-    put_be16(&w, 0x5002);
-    put_be16(&w, 65535);
-    put_be32(&w, 0);
-    uint32_t sum = plain_sum(6 + 20, bytes_of(frame + 26, 8));
-    struct writer field = writer_to(frame + 50, 2);
-    put_be16(&field, (uint16_t)~plain_sum(sum, bytes_of(frame + 34, 20)));
-    return w.len;
-}
-
-static size_t make_ping(struct flood *flood, uint8_t *frame)
-{
-    struct writer w = writer_to(frame, 1514);
-
-    put_ip(flood, &w, random_source(&flood->prng), 1, 1480);
-    put_be16(&w, 0x0800);
-    put_be16(&w, 0);
-    put_zeros(&w, 1476);
-    struct writer field = writer_to(frame + 36, 2);
-    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(frame + 34, 1480)));
-    return w.len;
-}
-
-static size_t make_arp(struct flood *flood, uint8_t *frame)
-{
-    struct writer w = writer_to(frame, 1514);
-    bool reply = prng_below(&flood->prng, 2) == 0;
-
-    put_bytes(&w, bytes_of(flood->target_mac, 6));
-    put_random_mac(&w, &flood->prng);
-    put_be16(&w, 0x0806);
-    put_be16(&w, 1);
-    put_be16(&w, 0x0800);
-    put_be16(&w, 0x0604);
-    put_be16(&w, reply ? 2 : 1);
-    put_bytes(&w, bytes_of(frame + 6, 6));
-    put_be32(&w, 0x0a000000 | (3 + prng_below(&flood->prng, 250)));
-    put_bytes(&w, bytes_of(flood->target_mac, 6));
-    put_be32(&w, 0x0a000002);
-    put_zeros(&w, 18);
-    return w.len;
-}
-
-static size_t make_fragment(struct flood *flood, uint8_t *frame)
-{
-    struct writer w = writer_to(frame, 1514);
-
-    put_ip(flood, &w, random_source(&flood->prng), 17, 1000);
-    put_zeros(&w, 1000);
-    /* More fragments follow, and never come. */
-    uint8_t *ip = frame + 14;
-    uint32_t offset = prng_below(&flood->prng, 64) * 125;
-    ip[6] = (uint8_t)(0x20 | offset >> 8);
-    ip[7] = (uint8_t)offset;
-    struct writer field = writer_to(ip + 10, 2);
-    put_be16(&field, 0);
-    field = writer_to(ip + 10, 2);
-    put_be16(&field, (uint16_t)~plain_sum(0, bytes_of(ip, 20)));
-    return w.len;
-}
-
 /* Clients get their answers, one after the other, while a flood goes on. */
 static void serve_during(size_t (*make)(struct flood *flood, uint8_t *frame),
                          uint64_t per_second)
 {
     struct sim_link_options link = {.faults = {.delay = MICROSECONDS(100)}};
     struct world w = world_new(&link, NULL, NULL);
-    struct cycler c = {.host = &w.client, .left = 200};
+    struct requests c = {.host = &w.client, .port = PORT, .left = 200};
     struct flood flood = {
-        .sim = w.sim,
         .prng = prng_of(7, 7),
-        .target_mac = w.server.netif->mac,
+        .target = &w.server,
+        .target_number = 2,
+        .target_port = PORT,
         .interval = SECONDS(1) / per_second,
         .until = SECONDS(5),
         .make = make,
     };
 
-    listen_with(&w, answer_accept, NULL);
-    flood.port = sim_port_new(w.link, "flood", flood_answer, &flood);
-    flood_send(&flood);
+    listen_with(&w, requests_accept, NULL);
+    flood_begin(&flood, w.sim, w.link);
     sim_run(w.sim, SECONDS(1));
-    cycle(&c);
-    CHECK(sim_run_until(w.sim, cycler_ended, &c, SECONDS(5)));
+    requests_begin(&c);
+    CHECK(sim_run_until(w.sim, requests_ended, &c, SECONDS(5)));
     CHECK_EQ(c.failed, 0);
     CHECK(flood.sent > 1000);
     world_free(&w);
@@ -581,22 +360,22 @@ static void serve_during(size_t (*make)(struct flood *flood, uint8_t *frame),
 
 static void clients_are_served_during_a_flood_of_syns(void)
 {
-    serve_during(make_syn, 20000);
+    serve_during(flood_make_syn, 20000);
 }
 
 static void clients_are_served_during_a_flood_of_pings(void)
 {
-    serve_during(make_ping, 5000);
+    serve_during(flood_make_ping, 5000);
 }
 
 static void clients_are_served_during_a_flood_of_arp(void)
 {
-    serve_during(make_arp, 20000);
+    serve_during(flood_make_arp, 20000);
 }
 
 static void clients_are_served_during_a_flood_of_fragments(void)
 {
-    serve_during(make_fragment, 5000);
+    serve_during(flood_make_fragment, 5000);
 }
 
 int main(void)
