@@ -188,6 +188,8 @@ static void take_frame(void *context, struct bytes frame)
         complain("a datagram with a wrong header");
         return;
     }
+    if (total > FRAME_MAX - ETHERNET_HEADER)
+        complain("a datagram larger than the MTU");
     take_tcp(s, bytes_after(bytes_first(r.rest, total), IP_HEADER),
              r.rest.at[1] & 3);
 }
