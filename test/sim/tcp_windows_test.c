@@ -638,6 +638,7 @@ int main(void)
     RUN(a_window_that_shrinks_is_obeyed_RFC_9293_s3_8_6);
     RUN(a_window_that_shuts_over_data_in_flight_opens_again_RFC_9293_s3_8_6);
     RUN(an_old_segment_does_not_set_the_window_RFC_9293_s3_10_7_4);
+    RUN(a_shut_window_is_probed_and_the_probe_s_ack_opens_it_RFC_9293_s3_8_6_1);
     RUN(probes_go_on_byte_by_byte_while_they_are_taken_RFC_9293_s3_8_6_1);
     RUN(a_window_shut_after_data_is_probed_RFC_9293_s3_8_6_1);
     RUN(probes_that_nobody_answers_end_RFC_9293_s3_8_6_1);
@@ -648,6 +649,7 @@ int main(void)
     RUN(data_that_overlap_what_is_there_are_trimmed_RFC_9293_s3_10_7_4);
     RUN(our_right_edge_never_goes_back_RFC_9293_s3_8_6);
     RUN(a_shut_window_of_ours_takes_acks_still_RFC_9293_s3_10_7_4);
+    RUN(a_window_below_a_segment_for_ever_lets_data_trickle_RFC_9293_s3_8_6_2_1);
     RUN(small_window_updates_do_not_make_small_segments_RFC_9293_s3_8_6_2_1);
     RUN(the_fin_is_not_held_back_RFC_9293_s3_7_4);
     RUN(a_small_segment_in_flight_holds_the_next_back_RFC_9293_s3_7_4);
