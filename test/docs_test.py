@@ -77,6 +77,8 @@ class Shell:
         self.folder = tree
         self.environment = {**os.environ}
         self.environment.pop("FATA_ROOT", None)
+        # `fata ps` is not to list what other tests run.
+        self.environment["XDG_RUNTIME_DIR"] = lib.folder()
 
     def words(self, text):
         text = ENDLESS.sub(r"\1 -n \2", text)

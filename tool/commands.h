@@ -28,6 +28,10 @@ int command_run(const struct command *command, const char *const *words);
 int command_clean(const struct command *command, const char *const *words);
 int command_help(const struct command *command, const char *const *words);
 int command_crunch(const struct command *command, const char *const *words);
+int command_ps(const struct command *command, const char *const *words);
+int command_stats(const struct command *command, const char *const *words);
+int command_connections(const struct command *command,
+                        const char *const *words);
 int command_link_check(const struct command *command, const char *const *words);
 
 /* Print the command's help on standard output. */

@@ -129,6 +129,67 @@ const struct command commands[] = {
         .words_follow = true,
     },
     {
+        .name = "ps",
+        .about = "list the unikernels that run",
+        .run = command_ps,
+        .usage = "fata ps [--json]",
+        .details =
+            "List the unikernels that this user has started with `fata run':\n"
+            "name, process id, target, how long they have been running, and\n"
+            "their addresses (- if there are none yet).\n"
+            "\n"
+            "Options:\n"
+            "      --json              as JSON, with the uptime in seconds\n"
+            "      --help              print this help and exit\n",
+    },
+    {
+        .name = "stats",
+        .about = "show the counters of a running unikernel",
+        .run = command_stats,
+        .usage = "fata stats [NAME|PID] [--json] [--watch [SECONDS]] "
+                 "[GROUP]...",
+        .details =
+            "Show what a running unikernel has counted: frames, datagrams,\n"
+            "segments and requests, and what was dropped, by reason. NAME or\n"
+            "PID (see `fata ps') says which, if more than one runs. With\n"
+            "GROUP, such as ip, tcp or http, only those groups.\n"
+            "\n"
+            "Nothing is sent to the unikernel, and it is not woken: it leaves\n"
+            "its counters where they can be read, never older than a tenth of\n"
+            "a second.\n"
+            "\n"
+            "Options:\n"
+            "      --watch [SECONDS]   again every SECONDS (1 if left out), "
+            "with\n"
+            "                          the growth per second, until it ends\n"
+            "      --json              as JSON; with --watch, a line each "
+            "time\n"
+            "      --help              print this help and exit\n"
+            "\n"
+            "Examples:\n"
+            "  fata stats\n"
+            "  fata stats www --watch 5 tcp http\n",
+    },
+    {
+        .name = "connections",
+        .about = "list the TCP connections of a running unikernel",
+        .run = command_connections,
+        .usage = "fata connections [NAME|PID] [--json]",
+        .details =
+            "List the listening ports and connections of a running unikernel\n"
+            "(NAME or PID, if more than one runs): the state and both ends;\n"
+            "bytes received and not read, and sent or waiting and not\n"
+            "acknowledged; the congestion window in bytes; the round-trip "
+            "time\n"
+            "and the retransmission timeout; how often the oldest data was "
+            "sent\n"
+            "again; and how long ago data was sent last.\n"
+            "\n"
+            "Options:\n"
+            "      --json              as JSON, with times in seconds\n"
+            "      --help              print this help and exit\n",
+    },
+    {
         .name = "clean",
         .about = "remove what was generated and built",
         .run = command_clean,

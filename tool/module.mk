@@ -5,6 +5,9 @@ TOOL_BASE = base/bootargs base/fmt
 TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o)
 CONFIG_OBJ = $(patsubst %.c,build/host/%.o,$(wildcard tool/config/*.c)) \
              $(TOOL_BASE:%=build/host/%.o)
+# What the fuzz target needs besides libfata.
+build/fuzz/tool/snapshot_fuzz: build/fuzz/tool/snapshot.o
+
 # A test has a main of its own.
 TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o))
 
@@ -21,3 +24,4 @@ build/libfata-config.a: $(CONFIG_OBJ)
 TOOL_TESTS = $(patsubst %.c,build/san/%,$(wildcard tool/*_test.c))
 $(TOOL_TESTS): $(TOOL_SAN)
 $(TOOL_TESTS): LDLIBS = -ljansson
+build/san/tool/snapshot_test: build/san/platform/counters.o

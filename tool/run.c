@@ -30,6 +30,7 @@
 #include "tool/files.h"
 #include "tool/generate.h"
 #include "tool/process.h"
+#include "tool/running.h"
 
 enum {
     HELPERS = 64,
@@ -53,7 +54,8 @@ struct running {
     size_t helper_count;
     int ends[HELPERS]; /* descriptors the unikernel inherits */
     size_t end_count;
-    bool published; /* the ports are given to the first helper */
+    const char *counters; /* the file that shows them, or NULL */
+    bool published;       /* the ports are given to the first helper */
 };
 
 /* --- Processes --- */
@@ -361,6 +363,9 @@ static void make_command(struct running *r)
         names_add(&r->command, image);
     } else {
         add_devices(r);
+        r->counters = running_file(r->project->name, target->name, 0);
+        if (r->counters != NULL)
+            names_add(&r->command, format("--counters=%s", r->counters));
         names_add(&r->command, "--");
         if (target->runner != NULL)
             names_add(&r->command, image);
@@ -470,6 +475,8 @@ int command_run(const struct command *command, const char *const *words)
     pid_t pid = start(&r.command, r.ends, r.end_count);
     close_ends(&r);
     int status = wait_for(pid, &signals);
+    if (r.counters != NULL)
+        (void)unlink(r.counters);
     end_helpers(&r);
     return status;
 }

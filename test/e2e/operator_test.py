@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""What an operator sees from outside a running unikernel, on unix and spt:
+fata ps, fata stats and fata connections.
+
+# test: limit 240
+"""
+import json
+import os
+import re
+import signal
+import socket
+import struct
+import time
+
+import lib
+from lib import FATA, run, test
+
+TARGETS = ("unix", "spt")
+
+space = None
+unikernels = {}  # target: process, in the order of TARGETS
+addresses = {}  # target: of the unikernel
+
+
+def setup():
+    """Lists are not to show what other tests run: a folder of our own."""
+    global space
+    lib.need_namespaces()
+    lib.need("ping", "curl")
+    os.environ["XDG_RUNTIME_DIR"] = lib.folder()
+    space = lib.Namespace()
+    for number, target in enumerate(TARGETS):
+        tap, guest = f"tap{number}", f"10.77.{number}.2"
+        space.tap(tap, f"10.77.{number}.1/24")
+        addresses[target] = guest
+        unikernels[target] = lib.start(
+            "www", target, f"--ipv4={guest}/24", namespace=space,
+            net=f"tap:{tap}")
+    for process in unikernels.values():
+        process.wait_for("serving http")
+
+
+def fata(*words, check=True):
+    return lib.command(FATA, *words, check=check)
+
+
+def listed():
+    return json.loads(fata("ps", "--json").stdout)
+
+
+def pid_of(target):
+    return next(u["pid"] for u in listed() if u["target"] == target)
+
+
+def counters(target):
+    """Every counter by group and name, once what has happened is shown."""
+    time.sleep(0.25)
+    shown = json.loads(fata("stats", str(pid_of(target)), "--json").stdout)
+    return {(group["group"], name): value for group in shown["groups"]
+            for name, value in group["counters"].items()}
+
+
+def grown(target, action):
+    """The counters that grew, and by how much."""
+    before = counters(target)
+    action()
+    after = counters(target)
+    return {key: after[key] - before[key] for key in after
+            if after[key] != before[key]}
+
+
+def connections(target):
+    shown = json.loads(
+        fata("connections", str(pid_of(target)), "--json").stdout)
+    return [c for table in shown["tables"] for c in table["connections"]]
+
+
+def wake_ups(target):
+    with open(f"/proc/{pid_of(target)}/status", encoding="utf-8") as f:
+        text = f.read()
+    return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)",
+                         text).group(1))
+
+
+def send_raw(address, packet):
+    """Send an IPv4 packet whose header the kernel only completes."""
+    with space.inside(), socket.socket(
+            socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as s:
+        s.sendto(packet, (address, 0))
+
+
+def ipv4(address, protocol, payload):
+    source = re.sub(r"\.2$", ".1", address)
+    return struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 1, 0, 64,
+                       protocol, 0, socket.inet_aton(source),
+                       socket.inet_aton(address)) + payload
+
+
+def cut_segment(address):
+    """A segment whose header claims to be shorter than one can be; its
+    checksum is right."""
+    header = struct.pack("!HHIIBBHHH", 7, 80, 1, 0, 4 << 4, 2, 1000, 0, 0)
+    source = re.sub(r"\.2$", ".1", address)
+    covered = socket.inet_aton(source) + socket.inet_aton(address) + \
+        struct.pack("!HH", 6, len(header)) + header
+    total = sum(struct.unpack(f"!{len(covered) // 2}H", covered))
+    while total > 0xffff:
+        total = (total & 0xffff) + (total >> 16)
+    return header[:16] + struct.pack("!H", ~total & 0xffff) + header[18:]
+
+
+@test
+def running_unikernels_are_listed_with_their_addresses():
+    found = {u["target"]: u for u in listed()}
+    assert set(found) == set(TARGETS), found
+    for target, process in unikernels.items():
+        assert found[target]["name"] == "www", found
+        assert found[target]["addresses"] == f"{addresses[target]}/24", found
+        assert found[target]["pid"] in process.children(), found
+        assert 0 < found[target]["uptime"] < 600, found
+    text = fata("ps").stdout.splitlines()
+    assert text[0].split() == ["NAME", "PID", "TARGET", "UPTIME",
+                               "ADDRESSES"], text
+    assert len(text) == 1 + len(TARGETS), text
+
+
+@test
+def a_ping_is_counted_at_each_layer():
+    for target in TARGETS:
+        n = grown(target, lambda t=target: space.run(
+            "ping", "-c", "3", "-i", "0.05", addresses[t]))
+        assert n["icmp", "echoes"] == 3, n
+        assert n["ip", "received"] >= 3 and n["ip", "sent"] >= 3, n
+        assert n["netif", "rx_frames"] >= 3 and n["netif", "tx_bytes"] > 200, n
+
+
+@test
+def a_page_is_counted_by_tcp_and_http():
+    for target in TARGETS:
+        n = grown(target, lambda t=target: space.run(
+            "curl", "-sf", "-o", "/dev/null", f"http://{addresses[t]}/"))
+        assert n["http", "requests"] == 1 and n["http", "answers_2xx"] == 1, n
+        assert n["tcp", "accepted"] == 1, n
+        assert n["tcp", "bytes_out"] > n["http", "body_bytes"] > 1000, n
+
+
+@test
+def what_is_dropped_is_counted_by_its_reason():
+    udp = struct.pack("!HHHH", 7, 7, 12, 0xbad) + b"data"
+    short = struct.pack("!HHHH", 7, 7, 400, 0) + b"data"
+    tcp = struct.pack("!HHIIBBHHH", 7, 80, 1, 0, 5 << 4, 2, 1000, 0xbad, 0)
+    closed = struct.pack("!HHHH", 7, 4000, 8, 0)
+    for target in TARGETS:
+        address = addresses[target]
+        for packet, reason in (
+                (ipv4(address, 17, udp), ("udp", "bad_checksum")),
+                (ipv4(address, 17, short), ("udp", "malformed")),
+                (ipv4(address, 17, closed), ("udp", "no_port")),
+                (ipv4(address, 6, tcp), ("tcp", "bad_checksum")),
+                (ipv4(address, 6, cut_segment(address)), ("tcp", "malformed")),
+                (ipv4(address, 132, b"sctp"), ("ip", "no_protocol"))):
+            n = grown(target, lambda: send_raw(address, packet))
+            assert n.get(reason) == 1, (target, reason, n)
+
+
+@test
+def a_connection_is_listed_while_it_is_open():
+    for target in TARGETS:
+        with space.inside(), lib.connect(addresses[target], 80) as s:
+            local = "{}:{}".format(*s.getsockname())
+            s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")  # half of a request
+            time.sleep(0.3)
+            found = connections(target)
+            mine = [c for c in found if c["peer"] == local]
+            assert len(mine) == 1, (target, local, found)
+            assert mine[0]["state"] == "established", mine
+            assert mine[0]["local"] == f"{addresses[target]}:80", mine
+            assert mine[0]["cwnd"] > 0 and mine[0]["rto"] > 0, mine
+            assert [c["local"] for c in found if c["state"] == "listen"] == \
+                ["*:80"], found
+            assert local in fata("connections", str(pid_of(target))).stdout
+        time.sleep(0.3)
+        assert not [c for c in connections(target)
+                    if c["peer"] == local and c["state"] == "established"]
+
+
+@test
+def an_idle_unikernel_is_not_woken_by_those_who_look():
+    time.sleep(1)
+    for target in TARGETS:
+        with space.inside(), lib.connect(addresses[target], 80):
+            time.sleep(1)
+            pid, before = str(pid_of(target)), wake_ups(target)
+            for _ in range(4):
+                fata("stats", pid)
+                assert len(connections(target)) >= 2
+                time.sleep(0.3)
+            assert wake_ups(target) == before, target
+
+
+@test
+def groups_can_be_chosen_and_watched():
+    pid = str(pid_of("spt"))
+    text = fata("stats", pid, "tcp", "http").stdout
+    assert "\ntcp service\n" in text and "\nhttp\n" in text, text
+    assert "\nudp" not in text, text
+    watching = lib.Process(FATA, "stats", pid, "--watch", "0.2", "tcp")
+    watching.wait_for(r"segments_in +\d+ +0\.0/s")
+    watching.stop(signal.SIGINT)
+
+
+@test
+def wrong_words_are_named_with_the_right_ones():
+    for words, status, expected in (
+            (("stats",), 64, "more than one unikernel is running"),
+            (("stats", "www"), 64, "process id"),
+            (("stats", str(pid_of("spt")), "tpc"), 64, "did you mean tcp?"),
+            (("connections", "nobody"), 1, "no unikernel \"nobody\""),
+            (("stats", "--watch=x"), 64, "number of seconds")):
+        result = fata(*words, check=False)
+        assert result.returncode == status, (words, result)
+        assert expected in result.stdout, (words, result.stdout)
+
+
+@test
+def what_a_hostile_unikernel_shows_is_refused():
+    """The file may be written by the unikernel; here we do it."""
+    folder = os.path.join(os.environ["XDG_RUNTIME_DIR"], "fata")
+    pid = str(pid_of("unix"))
+    path = next(os.path.join(folder, f) for f in os.listdir(folder)
+                if ".unix." in f)
+    with open(path, "rb") as f:
+        good = f.read()
+    for bad, expected in ((b"\x02\x1b[J" * 64, "makes no sense"),
+                          (good[:16] + b"\x01" + good[17:], "stuck"),
+                          (good.replace(b"segments_in", b"segments\x1bin"),
+                           "makes no sense")):
+        with open(path, "r+b") as f:
+            f.write(bad)
+        result = fata("stats", pid, check=False)
+        assert result.returncode == 1 and expected in result.stdout, result
+        assert "\x1b" not in result.stdout
+        assert any(u["addresses"] == "?" for u in listed())
+        with open(path, "r+b") as f:
+            f.write(good)
+    space.run("ping", "-c", "1", addresses["unix"])
+    time.sleep(0.3)
+    assert fata("stats", pid).returncode == 0
+
+
+@test
+def nothing_is_listed_of_those_that_were_killed():
+    folder = os.path.join(os.environ["XDG_RUNTIME_DIR"], "fata")
+    for target, process in unikernels.items():
+        os.kill(pid_of(target), signal.SIGKILL)
+        assert process.wait() == 128 + signal.SIGKILL
+        assert target not in {u["target"] for u in listed()}
+    assert os.listdir(folder) == []
+
+    # Now fata run itself, which leaves the file behind.
+    process = lib.start("hello", "spt", "--count=1000000")
+    end = time.monotonic() + lib.BOOT_SECONDS
+    while not listed():
+        assert time.monotonic() < end, process.output()
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 10
+    while listed():
+        assert time.monotonic() < end, listed()
+        time.sleep(0.05)
+    left = os.listdir(folder)
+    assert len(left) == 1, left
+    lib.start("noop", "spt").wait()
+    assert os.listdir(folder) == [], "what was left is swept"
+
+
+run(setup)

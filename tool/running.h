@@ -1,0 +1,59 @@
+/*
+ * Running unikernels, and what they show (abi/counters.h).
+ *
+ * `fata run` has a file for each in $XDG_RUNTIME_DIR/fata or /tmp/fata-UID:
+ *
+ *     NAME.TARGET.RUN         RUN: the process id of fata run; of several
+ *     NAME.TARGET.RUN-N       instances, their number behind it
+ *
+ * The unikernel's process holds a lock on it for as long as it lives, however
+ * it ends. A file without one is what a killed `fata run` has left.
+ */
+#ifndef TOOL_RUNNING_H
+#define TOOL_RUNNING_H
+
+#include <sys/types.h>
+
+#include "tool/snapshot.h"
+#include "tool/text.h"
+
+struct running_unikernel {
+    const char *name, *target;
+    const char *path;
+    pid_t pid; /* of the unikernel itself */
+    int fd;
+};
+
+/*
+ * The file for a unikernel about to be run, `instance` counted from 1, or 0 if
+ * it is the only one. Makes the folder, and removes what was left in it. NULL,
+ * after a warning, if there can be no such folder: then it runs unseen.
+ */
+const char *running_file(const char *name, const char *target,
+                         unsigned instance);
+
+/* All that run, by name and process id; *count of them. */
+struct running_unikernel *running_all(size_t *count);
+
+/*
+ * The one that `name_or_pid` means, or the only one if it is NULL. Ends the
+ * command, listing those that run, if there is none or more than one.
+ */
+struct running_unikernel *running_one(const char *name_or_pid);
+
+/* Whether it means one, or several. */
+bool running_means(const char *name_or_pid);
+
+/*
+ * Copy what a unikernel shows and check it. With `tables`, ask a busy one for
+ * new tables, and wait for them for a moment. False, with the reason, if that
+ * cannot be had. The snapshot lives in *copy, which is reused.
+ */
+MUST_USE bool running_look(const struct running_unikernel *u, bool tables,
+                           struct text *copy, struct snapshot *snapshot,
+                           const char **why);
+
+/* Seconds since it was started; 0 if that cannot be known. */
+double running_seconds(const struct running_unikernel *u);
+
+#endif
