@@ -17,7 +17,6 @@ enum {
 
 static void output_task(struct loop_task *task);
 static void starved_retry(struct timer *timer, uint64_t now);
-static void time_wait_expire(struct timer *timer, uint64_t now);
 
 static enum err carve(struct tcp *tcp, const struct tcp_options *options)
 {
@@ -39,8 +38,6 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
          connections},
         {&tcp->half_pool, &tcp->halves, sizeof(struct tcp_half),
          listeners * USUAL_BACKLOG},
-        {&tcp->time_wait_pool, &tcp->time_waits, sizeof(struct tcp_time_wait),
-         2 * connections},
         {&tcp->listener_pool, &tcp->listeners, sizeof(struct tcp_listener),
          listeners},
     };
@@ -52,7 +49,7 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
         if (err != OK)
             return err;
     }
-    return OK;
+    return tcp_time_wait_init(tcp, 2 * connections);
 }
 
 enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
@@ -77,10 +74,8 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     fata_random_fill(env->random, tcp->isn_key, sizeof tcp->isn_key);
     list_init(&tcp->work);
     list_init(&tcp->starved);
-    list_init(&tcp->time_wait_order);
     tcp->output_task.run = output_task;
     tcp->starved_timer.fire = starved_retry;
-    tcp->time_wait_timer.fire = time_wait_expire;
 
     struct ip_protocol protocol = {
         .input = tcp_input,
@@ -92,30 +87,10 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     return OK;
 }
 
-/* The four-tuple as bytes, for the hash functions. */
-struct tuple_words {
-    uint32_t words[9];
-};
-
-static struct tuple_words words_of(const struct tcp_tuple *tuple)
-{
-    struct tuple_words w;
-    memcpy(&w.words[0], tuple->local.at, 16);
-    memcpy(&w.words[4], tuple->remote.at, 16);
-    w.words[8] = (uint32_t)tuple->local_port << 16 | tuple->remote_port;
-    return w;
-}
-
-uint32_t tcp_hash(const struct tcp *tcp, const struct tcp_tuple *tuple)
-{
-    struct tuple_words w = words_of(tuple);
-    return hash_words(&tcp->hash_key, w.words, COUNT_OF(w.words));
-}
-
 static uint64_t tuple_secret(const struct tcp *tcp,
                              const struct tcp_tuple *tuple)
 {
-    struct tuple_words w = words_of(tuple);
+    struct tcp_tuple_words w = tcp_tuple_words(tuple);
     uint64_t secret;
     static_assert(sizeof secret == crypto_shorthash_siphash24_BYTES, "");
     static_assert(sizeof tcp->isn_key == crypto_shorthash_siphash24_KEYBYTES,
@@ -140,20 +115,13 @@ uint32_t tcp_timestamp_offset(struct tcp *tcp, const struct tcp_tuple *tuple)
     return (uint32_t)(tuple_secret(tcp, tuple) >> 32);
 }
 
-static bool same_tuple(const struct tcp_tuple *a, const struct tcp_tuple *b)
-{
-    return a->local_port == b->local_port && a->remote_port == b->remote_port &&
-           fata_ip_equal(&a->remote, &b->remote) &&
-           fata_ip_equal(&a->local, &b->local);
-}
-
 struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
                           uint32_t hash)
 {
     HASH_EACH(e, &tcp->connections, hash)
     {
         struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, entry);
-        if (same_tuple(&c->tuple, tuple))
+        if (tcp_tuple_same(&c->tuple, tuple))
             return c;
     }
     return NULL;
@@ -165,21 +133,8 @@ static struct tcp_half *find_half(struct tcp *tcp,
     HASH_EACH(e, &tcp->halves, hash)
     {
         struct tcp_half *h = CONTAINER_OF(e, struct tcp_half, entry);
-        if (same_tuple(&h->tuple, tuple))
+        if (tcp_tuple_same(&h->tuple, tuple))
             return h;
-    }
-    return NULL;
-}
-
-static struct tcp_time_wait *find_time_wait(struct tcp *tcp,
-                                            const struct tcp_tuple *tuple,
-                                            uint32_t hash)
-{
-    HASH_EACH(e, &tcp->time_waits, hash)
-    {
-        struct tcp_time_wait *t = CONTAINER_OF(e, struct tcp_time_wait, entry);
-        if (same_tuple(&t->tuple, tuple))
-            return t;
     }
     return NULL;
 }
@@ -462,120 +417,6 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
     tcp_conn_notify(c);
 }
 
-/* TIME_WAIT: all last equally long, so one timer serves the oldest. */
-
-static void time_wait_free(struct tcp *tcp, struct tcp_time_wait *t)
-{
-    hash_table_remove(&tcp->time_waits, &t->entry);
-    list_remove(&t->link);
-    pool_give(&tcp->time_wait_pool, t);
-}
-
-static struct tcp_time_wait *oldest_time_wait(struct tcp *tcp)
-{
-    if (list_empty(&tcp->time_wait_order))
-        return NULL;
-    return CONTAINER_OF(tcp->time_wait_order.next, struct tcp_time_wait, link);
-}
-
-static void time_wait_arm(struct tcp *tcp)
-{
-    struct tcp_time_wait *oldest = oldest_time_wait(tcp);
-    if (oldest == NULL)
-        return;
-    if (!timer_armed(&tcp->time_wait_timer))
-        timer_set(&tcp->env->loop->timers, &tcp->time_wait_timer,
-                  oldest->end_at);
-}
-
-static void time_wait_expire(struct timer *timer, uint64_t now)
-{
-    struct tcp *tcp = CONTAINER_OF(timer, struct tcp, time_wait_timer);
-    struct tcp_time_wait *t;
-
-    while ((t = oldest_time_wait(tcp)) != NULL && t->end_at <= now)
-        time_wait_free(tcp, t);
-    time_wait_arm(tcp);
-}
-
-void tcp_conn_time_wait(struct tcp_conn *c)
-{
-    struct tcp *tcp = c->tcp;
-    struct tcp_time_wait *t = pool_take(&tcp->time_wait_pool);
-
-    if (t == NULL) {
-        /* The oldest has served longest: its ports are least likely to see an
-         * old duplicate. */
-        tcp->counters.time_wait_recycled++;
-        time_wait_free(tcp, oldest_time_wait(tcp));
-        t = pool_take(&tcp->time_wait_pool);
-    }
-    *t = (struct tcp_time_wait){
-        .tuple = c->tuple,
-        .snd_nxt = c->snd_nxt,
-        .rcv_nxt = c->rcv_nxt,
-        .ts_recent = c->ts_recent,
-        .ts_offset = c->ts_offset,
-        .timestamps = c->timestamps,
-        .window = tcp_receive_window(c) >> c->rcv_scale,
-        .end_at = loop_deadline(tcp->env->loop, TCP_TIME_WAIT),
-    };
-    hash_table_put(&tcp->time_waits, &t->entry, c->entry.hash);
-    list_append(&tcp->time_wait_order, &t->link);
-    time_wait_arm(tcp);
-    if (c->ack_now)
-        tcp_send_ack(c);
-    tcp_conn_end(c, OK);
-}
-
-static void answer_from_time_wait(struct tcp *tcp, struct tcp_time_wait *t)
-{
-    struct tcp_segment s = {
-        .source = t->tuple.local_port,
-        .destination = t->tuple.remote_port,
-        .seq = t->snd_nxt,
-        .ack = t->rcv_nxt,
-        .flags = TCP_ACK,
-        .window = (uint16_t)t->window,
-        .has_timestamps = t->timestamps,
-        .ts_value = tcp_ts_now(tcp, t->ts_offset),
-        .ts_echo = t->ts_recent,
-    };
-    tcp_send_bare(tcp, &t->tuple, &s);
-}
-
-/*
- * A segment for a connection in TIME_WAIT. True if it was dealt with; false if
- * it is a SYN that begins a new connection, which TIME_WAIT then gives way to.
- */
-static bool time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
-                            const struct tcp_segment *s, uint32_t len)
-{
-    /* RFC 1337: a RST must not cut TIME_WAIT short. */
-    if (s->flags & TCP_RST)
-        return true;
-    if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-        /* RFC 6191 section 2, and RFC 1122 section 4.2.2.13 without
-         * timestamps: later than anything the old connection sent. */
-        bool newer = seq_gt(s->seq, t->rcv_nxt);
-        if (t->timestamps && s->has_timestamps && s->ts_value != t->ts_recent)
-            newer = seq_gt(s->ts_value, t->ts_recent);
-        if (newer)
-            return false;
-    }
-    /* RFC 9293 section 3.10.7.4: acknowledge a retransmitted FIN, and restart
-     * the wait. An ACK of nothing new needs no answer. */
-    if ((s->flags & TCP_FIN) && s->seq + len == t->rcv_nxt) {
-        t->end_at = loop_deadline(tcp->env->loop, TCP_TIME_WAIT);
-        list_remove(&t->link);
-        list_append(&tcp->time_wait_order, &t->link);
-        answer_from_time_wait(tcp, t);
-    } else if (s->seq != t->rcv_nxt || len > 0) {
-        answer_from_time_wait(tcp, t);
-    }
-    return true;
-}
-
 void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
                          const struct tcp_segment *s,
                          const struct tcp_tuple *tuple, uint32_t hash,
@@ -586,8 +427,8 @@ void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
         tcp_half_input(h, packet, s, len);
         return;
     }
-    struct tcp_time_wait *t = find_time_wait(tcp, tuple, hash);
-    if (t != NULL && time_wait_input(tcp, t, s, len)) {
+    struct tcp_time_wait *t = tcp_time_wait_find(tcp, tuple, hash);
+    if (t != NULL && tcp_time_wait_input(tcp, t, s, len)) {
         pbuf_give(packet->data);
         return;
     }
@@ -601,7 +442,7 @@ void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
     }
     if (t != NULL) {
         tcp->counters.time_wait_reused++;
-        time_wait_free(tcp, t);
+        tcp_time_wait_free(tcp, t);
     }
 }
 
@@ -676,7 +517,7 @@ static bool choose_port(struct tcp *tcp, struct tcp_tuple *tuple,
             (uint16_t)(FIRST_EPHEMERAL + (start + i) % EPHEMERAL_PORTS);
         *hash = tcp_hash(tcp, tuple);
         if (tcp_find(tcp, tuple, *hash) == NULL &&
-            find_time_wait(tcp, tuple, *hash) == NULL &&
+            tcp_time_wait_find(tcp, tuple, *hash) == NULL &&
             find_half(tcp, tuple, *hash) == NULL) {
             tcp->next_port = (tcp->next_port + i + 1) % EPHEMERAL_PORTS;
             return true;

@@ -195,16 +195,16 @@ struct tcp_half {
     uint64_t answered_at;
 };
 
-/* TIME_WAIT: what must be remembered of a connection that has ended. */
+/*
+ * TIME_WAIT: what must be remembered of a connection that has ended, in one
+ * cache line. Links are numbers of the object in its pool, counted from 1.
+ */
 struct tcp_time_wait {
-    struct hash_entry entry; /* in tcp->time_waits */
-    struct list link;        /* in tcp->time_wait_order, soonest to end first */
+    uint32_t next;         /* in the same bucket */
+    uint32_t newer, older; /* by when they end */
+    uint32_t end;          /* see tcp_time_wait.c; bit 0: timestamps are used */
     struct tcp_tuple tuple;
-    uint32_t snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
-    uint32_t window;
-    bool timestamps;
-    uint64_t end_at;
+    uint32_t snd_nxt, rcv_nxt, ts_recent;
 };
 
 struct tcp_counters {
@@ -227,7 +227,7 @@ struct tcp {
     uint8_t isn_key[16];
     struct tcp_cookies cookies;
     uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
-    struct hash_table connections, halves, time_waits, listeners;
+    struct hash_table connections, halves, listeners;
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
     struct list work;
     struct list starved;
@@ -235,13 +235,19 @@ struct tcp {
     /* Packet buffers in the queues of all connections. */
     uint32_t received_pieces, reorder_pieces;
     struct loop_task output_task;
-    struct list time_wait_order;
+    uint32_t *time_wait_buckets; /* the first of each, see tcp_time_wait */
+    uint32_t time_wait_mask;
+    uint32_t time_wait_oldest, time_wait_newest;
     struct timer time_wait_timer;
     struct tcp_counters counters;
 };
 
 /* tcp.c: tables, life and death */
-uint32_t tcp_hash(const struct tcp *tcp, const struct tcp_tuple *tuple);
+static inline uint32_t tcp_hash(const struct tcp *tcp,
+                                const struct tcp_tuple *tuple)
+{
+    return tcp_tuple_hash(&tcp->hash_key, tuple);
+}
 struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
                           uint32_t hash);
 uint32_t tcp_isn(struct tcp *tcp, const struct tcp_tuple *tuple);
@@ -250,8 +256,6 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
                               uint32_t hash);
 /* The connection is over, for the reason `why` (OK: in order). */
 void tcp_conn_end(struct tcp_conn *c, enum err why);
-/* It is over on our side and waits in TIME_WAIT. */
-void tcp_conn_time_wait(struct tcp_conn *c);
 void tcp_conn_free_if_done(struct tcp_conn *c);
 /* Call the handler, if there is something to tell. May free `c`. */
 void tcp_conn_notify(struct tcp_conn *c);
@@ -297,6 +301,28 @@ void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
                         uint32_t len, const struct tcp_time_wait *before);
 /* Remember what the options of the peer's SYN say. */
 void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
+
+/* tcp_time_wait.c: tables for `count` of them, from the arena. */
+MUST_USE enum err tcp_time_wait_init(struct tcp *tcp, uint32_t count);
+/* The connection is over on our side, and waits. */
+void tcp_conn_time_wait(struct tcp_conn *c);
+struct tcp_time_wait *tcp_time_wait_find(struct tcp *tcp,
+                                         const struct tcp_tuple *tuple,
+                                         uint32_t hash);
+/* Begin to wait; if all there are do, the oldest gives way. */
+struct tcp_time_wait *tcp_time_wait_new(struct tcp *tcp,
+                                        const struct tcp_tuple *tuple,
+                                        uint32_t hash);
+void tcp_time_wait_free(struct tcp *tcp, struct tcp_time_wait *t);
+/*
+ * A segment for a connection in TIME_WAIT. True if it was dealt with; false if
+ * it is a SYN that begins a new connection, which TIME_WAIT then gives way to.
+ */
+bool tcp_time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
+                         const struct tcp_segment *s, uint32_t len);
+/* The next after `t`, the oldest if that is NULL; NULL after the newest. */
+struct tcp_time_wait *tcp_time_wait_next(const struct tcp *tcp,
+                                         const struct tcp_time_wait *t);
 
 /* tcp_output.c */
 void tcp_output(struct tcp_conn *c);

@@ -27,14 +27,8 @@
 #include <stdint.h>
 
 #include "base/time.h"
-#include "fata/ip.h"
 #include "fata/random.h"
-
-/* Who talks to whom, ready to be hashed. */
-struct tcp_tuple {
-    struct fata_ip local, remote;
-    uint16_t local_port, remote_port;
-};
+#include "net/tcp_tuple.h"
 
 #define TCP_COOKIE_EPOCH SECONDS(32)
 /* No cookie is accepted later than this after it was sent. */

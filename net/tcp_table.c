@@ -115,23 +115,20 @@ static bool put_conn(struct fata_rows *rows, struct hash_entry *entry)
     return put_connection(rows, CONTAINER_OF(entry, struct tcp_conn, entry));
 }
 
-static bool put_time_wait(struct fata_rows *rows, struct hash_entry *entry)
-{
-    const struct tcp_time_wait *t =
-        CONTAINER_OF(entry, struct tcp_time_wait, entry);
-    return put_bare(rows, "time-wait", &t->tuple, 0);
-}
-
 static void rows_of(const void *source, struct fata_rows *rows)
 {
     const struct tcp *tcp = source;
 
     rows->total = tcp->listeners.count + tcp->connections.count +
-                  tcp->halves.count + tcp->time_waits.count;
+                  tcp->halves.count + tcp->time_wait_pool.in_use;
     each(&tcp->listeners, rows, put_listener);
     each(&tcp->connections, rows, put_conn);
     each(&tcp->halves, rows, put_half);
-    each(&tcp->time_waits, rows, put_time_wait);
+    const struct tcp_time_wait *t = NULL;
+    while ((t = tcp_time_wait_next(tcp, t)) != NULL) {
+        if (!put_bare(rows, "time-wait", &t->tuple, 0))
+            return;
+    }
 }
 
 void tcp_show(struct tcp *tcp, const char *device)

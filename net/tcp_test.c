@@ -581,23 +581,16 @@ static void an_unreachable_peer_is_tried_all_the_same_and_then_told_of(void)
 /* Every port in use: an error, not a hang. */
 static void ports_run_out(void)
 {
-    struct double_tcp *d = begin(8, NULL);
-    struct tcp_time_wait t = {
-        .tuple = {double_local, double_remote, 0, 9},
-    };
+    struct double_tcp *d = double_make_in(40000, (size_t)64 << 20);
+    struct tcp_tuple tuple = {double_local, double_remote, 0, 9};
     struct fata_endpoint peer = {double_remote, 9};
-    struct tcp_time_wait *all = calloc(65536, sizeof *all);
     void *attempt;
 
-    assert(all != NULL);
     for (uint32_t port = 0; port < 65536; port++) {
-        t.tuple.local_port = (uint16_t)port;
-        all[port] = t;
-        hash_table_put(&d->tcp->time_waits, &all[port].entry,
-                       tcp_hash(d->tcp, &t.tuple));
+        tuple.local_port = (uint16_t)port;
+        (void)tcp_time_wait_new(d->tcp, &tuple, tcp_hash(d->tcp, &tuple));
     }
     CHECK_EQ(tcp_connect(d->tcp, &peer, connected, NULL, &attempt), ERR_FULL);
-    free(all);
     double_free(d);
 }
 

@@ -112,12 +112,11 @@ static void double_fill(struct fata_random *random, uint8_t *to, size_t len)
     }
 }
 
-/* Make a TCP with room for `connections`, at time 1000 s. */
-static struct double_tcp *double_make(uint32_t connections)
+/* Make a TCP with room for `connections`, at time 1000 s, in `size` bytes. */
+static struct double_tcp *double_make_in(uint32_t connections, size_t size)
 {
     static const struct fata_random_ops ops = {.fill = double_fill};
     struct double_tcp *d = calloc(1, sizeof *d);
-    size_t size = (size_t)1 << 20;
 
     assert(d != NULL);
     d->memory = calloc(1, size);
@@ -142,6 +141,12 @@ static struct double_tcp *double_make(uint32_t connections)
     assert(err == OK);
     double_now = d;
     return d;
+}
+
+/* The same, in memory enough for tests of few connections. */
+static inline struct double_tcp *double_make(uint32_t connections)
+{
+    return double_make_in(connections, (size_t)1 << 20);
 }
 
 static void double_free(struct double_tcp *d)
