@@ -32,7 +32,7 @@ SIM_SRC = $(filter-out %_test.c %_fuzz.c platform/sim/runner.c,\
             $(wildcard platform/sim/*.c))
 UNIT_SRC = $(wildcard $(LIB_DIRS:%=%/*_test.c) abi/*_test.c tool/*_test.c \
              tender/*/*_test.c platform/*_test.c platform/sim/*_test.c \
-             test/sim/*_test.c)
+             test/sim/*_test.c sockets/*_test.c)
 FUZZ_SRC = $(wildcard $(LIB_DIRS:%=%/*_fuzz.c) tender/*/*_fuzz.c \
              tool/*_fuzz.c platform/*_fuzz.c abi/*_fuzz.c)
 
@@ -45,7 +45,8 @@ FUZZ_OBJ = $(LIB_SRC:%.c=build/fuzz/%.o) $(LIB_ASM:%.S=build/fuzz/%.o)
 UNIT = $(UNIT_SRC:%.c=build/san/%)
 FUZZ = $(FUZZ_SRC:%.c=build/fuzz/%)
 
-PROGRAMS = build/fata build/fata-spt build/fata-nat build/fata-sim
+PROGRAMS = build/fata build/fata-spt build/fata-nat build/fata-sim \
+           build/libfata-net.so
 
 all: $(PROGRAMS)
 
@@ -53,6 +54,7 @@ all: $(PROGRAMS)
 -include platform/sim/module.mk
 -include tool/module.mk
 -include tender/module.mk
+-include sockets/module.mk
 -include test/module.mk
 
 # Objects. `host` is what users run, `san` what tests run, `fuzz` is clang's.

@@ -21,6 +21,7 @@ ARROWS = {
     "abi": ["base"],
     "platform": ["base", "include", "abi", "random"],
     "tender": ["base", "abi"],
+    "sockets": ["base", "include", "net", "random"],
     "examples": ["base", "include"],
 }
 

@@ -165,6 +165,11 @@ def the_command_reference_holds_word_for_word():
 
 
 @test
+def the_page_on_the_shared_library_runs():
+    execute("docs/sockets.md")
+
+
+@test
 def links_between_pages_lead_somewhere():
     wrong = []
     for folder in ("", "docs", "examples"):
