@@ -7,7 +7,6 @@
 #include "net/icmp.h"
 
 #include "fata/ipv4.h"
-#include "fata/random.h"
 #include "net/checksum.h"
 #include "net/ip_layer.h"
 
@@ -38,18 +37,6 @@ void fata_icmp_put(struct writer *w, const struct fata_icmp *icmp,
     put_be16(w, icmp->second);
 }
 
-/* May one more go, `interval` apart on average and `burst` at once? */
-static bool within_limit(uint64_t *idle, uint64_t now, uint64_t interval,
-                         uint64_t burst)
-{
-    if (*idle < now)
-        *idle = now;
-    if (*idle - now >= interval * burst)
-        return false;
-    *idle += interval;
-    return true;
-}
-
 static bool is_error(uint8_t type)
 {
     return type == FATA_ICMP_UNREACHABLE || type == FATA_ICMP_SOURCE_QUENCH ||
@@ -75,12 +62,7 @@ void icmp_send_error(struct icmp *icmp, const struct ip_in *packet,
         icmp->counters.errors_excluded++;
         return;
     }
-    uint32_t words[4];
-    memcpy(words, packet->source.at, sizeof words);
-    uint32_t bucket = hash_words(&icmp->key, words, 4) % ICMP_BUCKETS;
-    if (!within_limit(&icmp->error_idle[bucket], icmp->loop->now,
-                      ICMP_ERROR_INTERVAL,
-                      ICMP_ERROR_BURST + fata_random_below(icmp->random, 4))) {
+    if (!icmp_may_report(icmp->limits, &packet->source, icmp->loop->now)) {
         icmp->counters.errors_limited++;
         return;
     }
@@ -111,9 +93,9 @@ void icmp_send_error(struct icmp *icmp, const struct ip_in *packet,
         icmp->counters.errors_sent++;
 }
 
-void ip_refuse(struct ip *ip, const struct ip_in *packet, bool port)
+void icmp_refuse(struct icmp *icmp, const struct ip_in *packet, bool port)
 {
-    icmp_send_error(&ip->icmp, packet, FATA_ICMP_UNREACHABLE,
+    icmp_send_error(icmp, packet, FATA_ICMP_UNREACHABLE,
                     port ? FATA_ICMP_NO_PORT : FATA_ICMP_NO_PROTOCOL, 0);
 }
 
@@ -131,8 +113,7 @@ static void input_echo(struct icmp *icmp, struct ip_in *in,
         return;
     }
     icmp->counters.echoes++;
-    if (!within_limit(&icmp->echo_idle, icmp->loop->now, ICMP_ECHO_INTERVAL,
-                      ICMP_ECHO_BURST)) {
+    if (!icmp_may_reply(icmp->limits, icmp->loop->now)) {
         icmp->counters.echo_limited++;
         return;
     }
@@ -188,8 +169,8 @@ static bool problem_of(const struct fata_icmp *message, struct ip_error *error)
     case FATA_ICMP_TOO_BIG:
         error->problem = IP_PROBLEM_TOO_BIG;
         error->mtu = message->second;
-        if (error->mtu < ICMP_MTU_FLOOR)
-            error->mtu = ICMP_MTU_FLOOR;
+        if (error->mtu < PATH_MTU_FLOOR_V4)
+            error->mtu = PATH_MTU_FLOOR_V4;
         return true;
     case FATA_ICMP_NET_PROHIBITED:
     case FATA_ICMP_HOST_PROHIBITED:
@@ -280,15 +261,10 @@ static void icmp_input(void *context, struct ip_in *in)
     pbuf_give(in->data);
 }
 
-void icmp_init(struct icmp *icmp, struct ip *ip, struct fata_random *random,
-               struct loop *loop, const struct hash_key *key)
+void icmp_init(struct icmp *icmp, struct ip *ip, struct loop *loop,
+               struct icmp_limits *limits)
 {
-    *icmp = (struct icmp){
-        .ip = ip,
-        .random = random,
-        .loop = loop,
-        .key = *key,
-    };
+    *icmp = (struct icmp){.ip = ip, .loop = loop, .limits = limits};
     ip_register(ip, IP_PROTOCOL_ICMP,
                 &(struct ip_protocol){.input = icmp_input, .context = icmp});
 }

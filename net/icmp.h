@@ -3,22 +3,21 @@
  * answers echo requests, sends errors about what cannot be delivered, and
  * hands errors received to the transport they are about.
  *
- * Everything sent is rate limited. Errors are limited by peer, in buckets
- * whose choice is secret and whose depth is random: one shared limit would
- * tell an attacker off the path which of his probes we answered.
+ * Everything sent is rate limited, together with what icmp6.h sends. Errors
+ * are limited by peer, in buckets whose choice is secret and whose depth is
+ * random: one shared limit would tell an attacker off the path which of his
+ * probes we answered.
  */
 #ifndef NET_ICMP_H
 #define NET_ICMP_H
 
+#include "base/fiber.h"
 #include "base/hash.h"
+#include "base/time.h"
 #include "fata/icmp.h"
 #include "net/ip.h"
 
-enum {
-    ICMP_BUCKETS = 64,
-    /* Smallest path MTU believed (RFC 791's 576 has room for options). */
-    ICMP_MTU_FLOOR = 552,
-};
+enum { ICMP_BUCKETS = 64 };
 
 #define ICMP_ECHO_INTERVAL  MICROSECONDS(20) /* 50,000 replies a second... */
 #define ICMP_ECHO_BURST     1000             /* ...and so many at once */
@@ -31,20 +30,34 @@ struct icmp_counters {
     uint64_t echo_limited, errors_limited, errors_excluded;
 };
 
-struct icmp {
-    struct ip *ip;
+/* When each limit would be idle again (a leaky bucket in one number). */
+struct icmp_limits {
     struct fata_random *random;
-    struct loop *loop;
     struct hash_key key;
-    /* When each limit would be idle again (a leaky bucket in one number). */
     uint64_t echo_idle;
     uint64_t error_idle[ICMP_BUCKETS];
+};
+
+void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random,
+                      const struct hash_key *key);
+
+/* May one more echo be answered now? */
+MUST_USE bool icmp_may_reply(struct icmp_limits *limits, uint64_t now);
+
+/* May one more error be sent to `peer` now? */
+MUST_USE bool icmp_may_report(struct icmp_limits *limits,
+                              const struct fata_ip *peer, uint64_t now);
+
+struct icmp {
+    struct ip *ip;
+    struct loop *loop;
+    struct icmp_limits *limits;
     struct icmp_counters counters;
 };
 
-/* Prepare, and register with `ip`. */
-void icmp_init(struct icmp *icmp, struct ip *ip, struct fata_random *random,
-               struct loop *loop, const struct hash_key *key);
+/* Prepare, and register with `ip`; `limits` is lent. */
+void icmp_init(struct icmp *icmp, struct ip *ip, struct loop *loop,
+               struct icmp_limits *limits);
 
 /*
  * Send an error about `packet` unless RFC 1122 section 3.2.2 or the limit is
@@ -52,5 +65,8 @@ void icmp_init(struct icmp *icmp, struct ip *ip, struct fata_random *random,
  */
 void icmp_send_error(struct icmp *icmp, const struct ip_in *packet,
                      uint8_t type, uint8_t code, uint16_t second);
+
+/* ip_refuse for IPv4. */
+void icmp_refuse(struct icmp *icmp, const struct ip_in *packet, bool port);
 
 #endif

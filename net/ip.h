@@ -4,7 +4,7 @@
  *
  * A transport registers for its protocol number and is handed packets whose
  * headers were checked; it sends by building a packet (packet.h) and calling
- * ip_send. IPv4 (ipv4.h) is behind it now; IPv6 fits beside it.
+ * ip_send. IPv4 and, where it was asked for, IPv6 are behind it.
  */
 #ifndef NET_IP_H
 #define NET_IP_H
@@ -39,7 +39,8 @@ struct ip_in {
     enum ip_ecn ecn;
     bool to_group;      /* sent to a broadcast or multicast address */
     bool checksum_good; /* the device has verified the transport checksum */
-    /* The IP header with its options, for quoting in ICMP errors. */
+    /* The IP header with all that comes before `data`: options or extension
+     * headers. For quoting in ICMP errors. */
     struct bytes header;
     /* The transport's bytes, headers in the first piece; the callee's. */
     struct pbuf *data;
@@ -92,7 +93,7 @@ struct ip_send {
     uint8_t protocol;
     uint8_t ttl; /* 0: the usual one */
     enum ip_ecn ecn;
-    bool may_fragment; /* if larger than the MTU; TCP does not ask for it */
+    bool may_fragment; /* if larger than the path's MTU; not for TCP */
 };
 
 /*
@@ -122,6 +123,14 @@ void ip_confirm(struct ip *ip, const struct fata_ip *remote);
 void ip_path_mtu(struct ip *ip, const struct fata_ip *remote, uint16_t mtu);
 
 /*
+ * Take packets to the multicast address `group` too; joins are counted, and a
+ * leave undoes one. OK; ERR_FULL: too many groups; ERR_INVALID: no such
+ * address, or one of a version that is not in use.
+ */
+MUST_USE enum err ip_join(struct ip *ip, const struct fata_ip *group);
+void ip_leave(struct ip *ip, const struct fata_ip *group);
+
+/*
  * The sum of the pseudo-header of TCP and UDP (RFC 9293 section 3.1, RFC 8200
  * section 8.1), not complemented: what a transport checksum begins with.
  */
@@ -132,7 +141,8 @@ uint32_t ip_pseudo_sum(const struct fata_ip *source,
 /*
  * Answer a packet with the ICMP error for "no such port" (or protocol, if
  * `port` is false). Rate limited and never sent about what RFC 1122 section
- * 3.2.2 excludes. `packet->data` must still hold its transport header.
+ * 3.2.2 and RFC 4443 section 2.4 (e) exclude. `packet->data` must still hold
+ * its transport header.
  */
 void ip_refuse(struct ip *ip, const struct ip_in *packet, bool port);
 

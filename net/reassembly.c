@@ -1,4 +1,4 @@
-/* Datagrams put together from fragments, in bounded memory (RFC 791, 815). */
+/* Datagrams put together from fragments, in bounded memory (RFC 791, 8200). */
 #include "base/small.h"
 
 #include "net/reassembly.h"
@@ -44,17 +44,23 @@ static struct reassembly_entry *oldest(struct reassembly *r)
     return CONTAINER_OF(r->entries.next, struct reassembly_entry, link);
 }
 
+static bool is_of(const struct reassembly_entry *e, const struct fragment *f)
+{
+    return e->id == f->id && fata_ip_equal(&e->source, &f->source) &&
+           fata_ip_equal(&e->destination, &f->destination) &&
+           (e->protocol == f->protocol || !fata_ip_is_v4(&f->source));
+}
+
 /* There are few entries: a walk is as good as a table. */
 static struct reassembly_entry *find_or_create(struct reassembly *r,
-                                               const struct fata_ipv4 *ip,
+                                               const struct fragment *f,
                                                uint64_t now)
 {
     LIST_EACH(link, &r->entries)
     {
         struct reassembly_entry *e =
             CONTAINER_OF(link, struct reassembly_entry, link);
-        if (e->id == ip->id && e->source == ip->source &&
-            e->destination == ip->destination && e->protocol == ip->protocol)
+        if (is_of(e, f))
             return e;
     }
     if (r->pool.in_use == r->pool.capacity) {
@@ -64,12 +70,15 @@ static struct reassembly_entry *find_or_create(struct reassembly *r,
     struct reassembly_entry *e = (struct reassembly_entry *)pool_take(&r->pool);
     if (e == NULL)
         return NULL;
+    uint64_t timeout = REASSEMBLY_TIMEOUT_V6;
+    if (fata_ip_is_v4(&f->source))
+        timeout = REASSEMBLY_TIMEOUT_V4;
     *e = (struct reassembly_entry){
-        .deadline = time_add(now, REASSEMBLY_TIMEOUT),
-        .source = ip->source,
-        .destination = ip->destination,
-        .id = ip->id,
-        .protocol = ip->protocol,
+        .deadline = time_add(now, timeout),
+        .source = f->source,
+        .destination = f->destination,
+        .id = f->id,
+        .protocol = f->protocol,
     };
     list_append(&r->entries, &e->link);
     return e;
@@ -179,16 +188,17 @@ static bool complete(const struct reassembly_entry *e)
 static void hand_over(struct reassembly *r, struct reassembly_entry *e,
                       struct reassembled *whole)
 {
+    *whole = (struct reassembled){
+        .source = e->source,
+        .destination = e->destination,
+        .protocol = e->protocol,
+        /* RFC 3168 section 5.3: congestion seen by any part is by all. */
+        .congested = (e->ecn_seen & 1 << IP_ECN_CE) != 0,
+        .len = e->have,
+        .data = e->first,
+        .header_len = e->header_len,
+    };
     memcpy(whole->header, e->header, e->header_len);
-    bool parsed =
-        fata_ipv4_parse(bytes_of(whole->header, e->header_len), &whole->ip);
-    assert(parsed);
-    whole->ip.total_len = (uint16_t)(e->header_len + e->have);
-    whole->ip.more_fragments = false;
-    /* RFC 3168 section 5.3: congestion seen by any part is seen by all. */
-    if ((e->ecn_seen & 1 << IP_ECN_CE) != 0)
-        whole->ip.traffic_class |= IP_ECN_CE;
-    whole->data = e->first;
     r->pieces -= e->pieces;
     e->first = e->last = NULL;
     e->pieces = 0;
@@ -199,13 +209,12 @@ static void hand_over(struct reassembly *r, struct reassembly_entry *e,
 enum verdict { KEPT, REPEATED, CONTRADICTORY, TOO_MANY };
 
 static enum verdict insert(struct reassembly *r, struct reassembly_entry *e,
-                           const struct fata_ipv4 *ip, struct bytes header,
-                           struct pbuf *data, uint32_t len)
+                           const struct fragment *f, struct pbuf *data)
 {
-    uint32_t at = ip->fragment_offset;
-    uint32_t end = at + len;
+    uint32_t at = f->offset;
+    uint32_t end = at + f->len;
 
-    if (!ip->more_fragments) {
+    if (!f->more) {
         if (e->total_known && e->total != end)
             return CONTRADICTORY;
         if (e->last != NULL && end_of(e->last) > end)
@@ -234,41 +243,42 @@ static enum verdict insert(struct reassembly *r, struct reassembly_entry *e,
     if (e->pieces + pieces > REASSEMBLY_PIECES || !make_room(r, e, pieces))
         return TOO_MANY;
 
-    if (!ip->more_fragments) {
+    if (!f->more) {
         e->total = end;
         e->total_known = true;
     }
     if (at == 0) {
-        e->header_len = (uint8_t)header.len;
-        memcpy(e->header, header.at, header.len);
+        e->protocol = f->protocol;
+        e->max = f->max;
+        e->header_len = (uint8_t)f->header.len;
+        memcpy(e->header, f->header.at, f->header.len);
     }
     splice(r, e, before, at, data);
     return KEPT;
 }
 
-bool reassembly_input(struct reassembly *r, const struct fata_ipv4 *ip,
-                      struct bytes header, struct pbuf *data, uint64_t now,
+bool reassembly_input(struct reassembly *r, const struct fragment *f,
+                      struct pbuf *data, uint64_t now,
                       struct reassembled *whole)
 {
-    assert(header.len == ip->header_len);
-    uint32_t len = (uint32_t)ip->total_len - ip->header_len;
+    assert(f->header.len > 0 && f->header.len <= REASSEMBLY_HEADER_MAX);
     r->counters.fragments++;
 
     /* All but the last are a multiple of 8 bytes, and none is empty. */
-    if (len == 0 || (ip->more_fragments && len % 8 != 0) ||
-        (uint32_t)ip->header_len + ip->fragment_offset + len > FATA_IPV4_MAX) {
+    if (f->len == 0 || (f->more && f->len % 8 != 0) ||
+        f->offset + f->len > f->max) {
         r->counters.malformed++;
         pbuf_give(data);
         return false;
     }
-    struct reassembly_entry *e = find_or_create(r, ip, now);
+    struct reassembly_entry *e = find_or_create(r, f, now);
     if (e == NULL || e->condemned) {
         pbuf_give(data);
         return false;
     }
-    e->ecn_seen = (uint8_t)(e->ecn_seen | 1 << (ip->traffic_class & 3));
+    e->ecn_seen = (uint8_t)(e->ecn_seen | 1 << (f->ecn & 3));
 
-    switch (insert(r, e, ip, header, data, len)) {
+    switch (insert(r, e, f, data)) {
     case KEPT:
         break;
     case REPEATED:
@@ -288,7 +298,8 @@ bool reassembly_input(struct reassembly *r, const struct fata_ipv4 *ip,
     }
     if (!complete(e))
         return false;
-    if (e->header_len + e->total > FATA_IPV4_MAX) {
+    /* The others' headers may have been shorter than the first one's. */
+    if (e->total > e->max) {
         r->counters.malformed++;
         forget(r, e);
         return false;
@@ -298,12 +309,28 @@ bool reassembly_input(struct reassembly *r, const struct fata_ipv4 *ip,
     return true;
 }
 
+/* The one whose time is over first; NULL if there is none. */
+static struct reassembly_entry *first_due(const struct reassembly *r)
+{
+    struct reassembly_entry *first = NULL;
+
+    LIST_EACH(link, &r->entries)
+    {
+        struct reassembly_entry *e =
+            CONTAINER_OF(link, struct reassembly_entry, link);
+        if (first == NULL || e->deadline < first->deadline)
+            first = e;
+    }
+    return first;
+}
+
 bool reassembly_tick(struct reassembly *r, uint64_t now,
                      struct reassembled *expired)
 {
-    if (list_empty(&r->entries) || oldest(r)->deadline > now)
+    struct reassembly_entry *e = first_due(r);
+
+    if (e == NULL || e->deadline > now)
         return false;
-    struct reassembly_entry *e = oldest(r);
     r->counters.timeouts++;
     if (e->header_len > 0 && !e->condemned) {
         hand_over(r, e, expired);
@@ -316,10 +343,9 @@ bool reassembly_tick(struct reassembly *r, uint64_t now,
 
 uint64_t reassembly_next(const struct reassembly *r)
 {
-    if (list_empty(&r->entries))
-        return TIME_NEVER;
-    return CONTAINER_OF(r->entries.next, struct reassembly_entry, link)
-        ->deadline;
+    const struct reassembly_entry *e = first_due(r);
+
+    return e == NULL ? TIME_NEVER : e->deadline;
 }
 
 void reassembly_check(const struct reassembly *r)

@@ -1,11 +1,12 @@
 /*
- * Putting IPv4 fragments together again (RFC 791 section 3.2, RFC 1122 section
- * 3.3.2), within bounds.
+ * Putting fragments together again, of IPv4 (RFC 791 section 3.2, RFC 1122
+ * section 3.3.2) and of IPv6 (RFC 8200 section 4.5), within bounds that both
+ * share.
  *
  * Fragments are chained, never copied (only what fits behind the fragment
  * before it is, so that a flood of tiny ones does not cost a buffer each). An
  * overlap that is not the same bytes again condemns its datagram, and what
- * comes of it later (the attitude of RFC 5722). When there is no room, the
+ * comes of it later (RFC 5722). When there is no room, the
  * oldest datagram goes: an honest one just begun is not starved by a flood.
  */
 #ifndef NET_REASSEMBLY_H
@@ -15,32 +16,52 @@
 #include "base/pbuf.h"
 #include "base/pool.h"
 #include "base/time.h"
-#include "fata/ipv4.h"
+#include "fata/ip.h"
 
 enum {
     REASSEMBLY_DATAGRAMS = 32,   /* at once */
     REASSEMBLY_PIECES = 60,      /* buffers of one datagram */
     REASSEMBLY_PIECES_ALL = 256, /* and of all together */
+    REASSEMBLY_HEADER_MAX = 128, /* bytes of header before a fragment */
 };
 
-#define REASSEMBLY_TIMEOUT SECONDS(30)
+#define REASSEMBLY_TIMEOUT_V4 SECONDS(30)
+#define REASSEMBLY_TIMEOUT_V6 SECONDS(60) /* RFC 8200 section 4.5 */
+
+/* A fragment, as its headers describe it. */
+struct fragment {
+    struct fata_ip source, destination;
+    uint32_t id;
+    /*
+     * What is inside. Of IPv4 it tells datagrams apart; of IPv6 that of the
+     * first fragment counts (RFC 8200 section 4.5).
+     */
+    uint8_t protocol;
+    uint8_t ecn;
+    bool more; /* others follow */
+    uint32_t offset, len;
+    uint32_t max; /* bytes the whole may have behind such headers */
+    /* The headers before it, without a fragment header; copied. */
+    struct bytes header;
+};
 
 struct reassembly_entry {
     struct list link; /* oldest first */
     uint64_t deadline;
-    uint32_t source, destination;
-    uint16_t id;
+    struct fata_ip source, destination;
+    uint32_t id;
     uint8_t protocol;
     uint8_t ecn_seen;          /* a bit for each ECN value seen */
     bool condemned;            /* holds nothing, takes nothing any more */
     bool total_known;          /* the last fragment is here */
     uint32_t total;            /* bytes of payload in the whole */
+    uint32_t max;              /* and the most there may be */
     uint32_t have;             /* bytes here */
     uint32_t pieces;           /* buffers here */
     struct pbuf *first, *last; /* by offset, which is in `seq` */
-    /* The first fragment's header; header_len 0 while it is missing. */
+    /* The first fragment's headers; header_len 0 while it is missing. */
     uint8_t header_len;
-    uint8_t header[FATA_IPV4_HEADER_MAX];
+    uint8_t header[REASSEMBLY_HEADER_MAX];
 };
 
 struct reassembly_counters {
@@ -58,9 +79,14 @@ struct reassembly {
 
 /* A datagram that became whole, or that did not in time. */
 struct reassembled {
-    struct pbuf *data;   /* the caller's; payload without header */
-    struct fata_ipv4 ip; /* of the first fragment, lengths of the whole */
-    uint8_t header[FATA_IPV4_HEADER_MAX]; /* its bytes, ip.header_len */
+    struct fata_ip source, destination;
+    uint8_t protocol;  /* of the first fragment */
+    bool congested;    /* one of the fragments was marked (RFC 3168) */
+    uint32_t len;      /* bytes of data */
+    struct pbuf *data; /* the caller's; payload without headers */
+    /* The first fragment's headers, as they were. */
+    uint8_t header_len;
+    uint8_t header[REASSEMBLY_HEADER_MAX];
 };
 
 /*
@@ -72,18 +98,18 @@ MUST_USE enum err reassembly_init(struct reassembly *r, struct arena *arena,
                                   uint32_t pieces_max);
 
 /*
- * Take the fragment with header `ip`, `header` its bytes, and payload `data`
- * (cut to ip->total_len). True, with the datagram in `whole`, if it completes
- * one.
+ * Take the fragment `f` with payload `data`, f->len bytes, the caller's no
+ * more. True, with the datagram in `whole`, if it completes one.
  */
-MUST_USE bool reassembly_input(struct reassembly *r, const struct fata_ipv4 *ip,
-                               struct bytes header, struct pbuf *data,
-                               uint64_t now, struct reassembled *whole);
+MUST_USE bool reassembly_input(struct reassembly *r, const struct fragment *f,
+                               struct pbuf *data, uint64_t now,
+                               struct reassembled *whole);
 
 /*
  * Give up one datagram whose time is over. False: there is none. True: if its
  * first fragment had come, expired->data is what there was of its start, for
- * the ICMP error RFC 1122 section 3.3.2 asks for; NULL otherwise.
+ * the ICMP error that RFC 1122 section 3.3.2 and RFC 8200 section 4.5 ask
+ * for; NULL otherwise.
  */
 MUST_USE bool reassembly_tick(struct reassembly *r, uint64_t now,
                               struct reassembled *expired);

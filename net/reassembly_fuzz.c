@@ -29,7 +29,7 @@ static void check_whole(const struct reassembled *whole, uint16_t id)
     static uint8_t got[SPACE];
     size_t len = pbuf_total(whole->data);
 
-    assert(whole->ip.total_len == whole->ip.header_len + len);
+    assert(whole->len == len);
     assert(len <= SPACE);
     pbuf_copy_out(whole->data, 0, got, len);
     for (uint32_t i = 0; i < len; i++) {
@@ -48,8 +48,7 @@ static void check_whole(const struct reassembled *whole, uint16_t id)
 static void input(struct reader *in, uint64_t now)
 {
     static uint8_t bytes[4096];
-    uint8_t room[FATA_IPV4_HEADER_LEN];
-    struct writer w = WRITER(room);
+    static const uint8_t header[FATA_IPV4_HEADER_LEN] = {0x45};
     struct reassembled whole;
     uint8_t choice = get_u8(in);
     uint16_t id = choice % IDS;
@@ -71,18 +70,22 @@ static void input(struct reader *in, uint64_t now)
         else if (from + i < SPACE)
             given[id].clean[from + i] = true;
     }
-    struct fata_ipv4 h = {
-        .header_len = FATA_IPV4_HEADER_LEN,
-        .total_len = (uint16_t)(FATA_IPV4_HEADER_LEN + n),
+    /* Half of them of version 6. */
+    struct fata_ip source = fata_ip_from_v4(FAKE_PEER);
+    if (id % 2 == 1)
+        source.at[0] = 0x20;
+    struct fragment f = {
+        .source = source,
         .id = id,
-        .fragment_offset = (uint16_t)from,
-        .more_fragments = (choice & 4) != 0,
-        .source = FAKE_PEER,
+        .more = (choice & 4) != 0,
+        .offset = from,
+        .len = n,
+        .max = FATA_IPV4_MAX - FATA_IPV4_HEADER_LEN,
+        .header = BYTES(header),
     };
-    fata_ipv4_put(&w, &h);
     struct pbuf *p =
         fake_pbuf(&fake, bytes_of(bytes, n), (choice & 128) != 0 ? 100 : 2000);
-    if (reassembly_input(&r, &h, written(&w), p, now, &whole)) {
+    if (reassembly_input(&r, &f, p, now, &whole)) {
         check_whole(&whole, id);
         pbuf_give(whole.data);
     }

@@ -24,27 +24,36 @@ static void set_up(void)
 }
 
 /* Bytes [from, to) of the content, as a fragment of datagram `id`. */
+static struct fragment fragment_of(uint16_t id, uint32_t from, uint32_t to,
+                                   bool more)
+{
+    static const uint8_t header[FATA_IPV4_HEADER_LEN] = {0x45};
+    return (struct fragment){
+        .source = fata_ip_from_v4(FAKE_PEER),
+        .destination = fata_ip_from_v4(FAKE_ADDRESS),
+        .id = id,
+        .protocol = 17,
+        .more = more,
+        .offset = from,
+        .len = to - from,
+        .max = FATA_IPV4_MAX - FATA_IPV4_HEADER_LEN,
+        .header = BYTES(header),
+    };
+}
+
+static bool input_fragment(const struct fragment *f, const uint8_t *data)
+{
+    struct pbuf *p = fake_pbuf(&fake, bytes_of(data, f->len), 2000);
+    bool done = reassembly_input(&r, f, p, now, &whole);
+    reassembly_check(&r);
+    return done;
+}
+
 static bool input_as(uint16_t id, uint32_t from, uint32_t to, bool more,
                      const uint8_t *data)
 {
-    uint8_t room[FATA_IPV4_HEADER_LEN];
-    struct writer w = WRITER(room);
-    struct fata_ipv4 h = {
-        .header_len = FATA_IPV4_HEADER_LEN,
-        .total_len = (uint16_t)(FATA_IPV4_HEADER_LEN + to - from),
-        .id = id,
-        .fragment_offset = (uint16_t)from,
-        .more_fragments = more,
-        .protocol = 17,
-        .ttl = 64,
-        .source = FAKE_PEER,
-        .destination = FAKE_ADDRESS,
-    };
-    fata_ipv4_put(&w, &h);
-    struct pbuf *p = fake_pbuf(&fake, bytes_of(data, to - from), 2000);
-    bool done = reassembly_input(&r, &h, written(&w), p, now, &whole);
-    reassembly_check(&r);
-    return done;
+    struct fragment f = fragment_of(id, from, to, more);
+    return input_fragment(&f, data);
 }
 
 static bool input(uint16_t id, uint32_t from, uint32_t to, bool more)
@@ -57,8 +66,9 @@ static void check_whole(uint32_t len)
 {
     static uint8_t got[LEN];
     CHECK_EQ(pbuf_total(whole.data), len);
-    CHECK_EQ(whole.ip.total_len, FATA_IPV4_HEADER_LEN + len);
-    CHECK_EQ(whole.ip.source, FAKE_PEER);
+    CHECK_EQ(whole.len, len);
+    CHECK_EQ(whole.header_len, FATA_IPV4_HEADER_LEN);
+    CHECK_EQ(fata_ip_v4(&whole.source), FAKE_PEER);
     pbuf_copy_out(whole.data, 0, got, len);
     CHECK(memcmp(got, content, len) == 0);
     pbuf_give(whole.data);
@@ -200,7 +210,7 @@ static void what_is_not_whole_in_30_seconds_is_given_up(void)
     if (whole.data == NULL)
         return;
     CHECK_EQ(whole.data->at[8], content[8]);
-    CHECK_EQ(whole.ip.source, FAKE_PEER);
+    CHECK_EQ(fata_ip_v4(&whole.source), FAKE_PEER);
     pbuf_give(whole.data);
     CHECK_EQ(fake.pbufs.full.in_use, 0);
     CHECK_EQ(reassembly_next(&r), TIME_NEVER);
@@ -252,6 +262,39 @@ static void the_budget_given_is_kept(void)
     check_whole(1500);
 }
 
+/* RFC 8200 section 4.5: what the first says of the inside is what counts. */
+static void fragments_of_version_6_may_differ_in_what_they_say_is_inside(void)
+{
+    struct fragment f = fragment_of(0x12345678 & 0xffff, 0, 16, true);
+
+    set_up();
+    f.source = (struct fata_ip){.at = {0xfe, 0x80, [15] = 1}};
+    f.destination = (struct fata_ip){.at = {0xfe, 0x80, [15] = 2}};
+    f.id = 0x12345678;
+    CHECK(!input_fragment(&f, content));
+    f.id = 0x02345678;
+    CHECK(!input_fragment(&f, content));
+    f.id = 0x12345678;
+    f.protocol = 99;
+    f.offset = 16;
+    f.more = false;
+    CHECK(input_fragment(&f, content + 16));
+    CHECK_EQ(whole.protocol, 17);
+    CHECK_EQ(whole.len, 32);
+    pbuf_give(whole.data);
+    /* The other one has a minute, an IPv4 datagram half of that. */
+    CHECK(!input(1, 0, 8, true));
+    CHECK_EQ(reassembly_next(&r), now + SECONDS(30));
+    CHECK(reassembly_tick(&r, now + SECONDS(30), &whole));
+    CHECK(fata_ip_is_v4(&whole.source));
+    pbuf_give(whole.data);
+    CHECK_EQ(reassembly_next(&r), now + SECONDS(60));
+    CHECK(reassembly_tick(&r, now + SECONDS(60), &whole));
+    CHECK(!fata_ip_is_v4(&whole.source));
+    pbuf_give(whole.data);
+    CHECK_EQ(fake.pbufs.full.in_use, 0);
+}
+
 int main(void)
 {
     RUN(a_ping_of_65507_bytes_is_put_together_without_copying);
@@ -264,5 +307,6 @@ int main(void)
     RUN(a_flood_does_not_starve_an_honest_datagram);
     RUN(tiny_fragments_in_order_share_buffers);
     RUN(the_budget_given_is_kept);
+    RUN(fragments_of_version_6_may_differ_in_what_they_say_is_inside);
     return test_result();
 }

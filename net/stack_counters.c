@@ -16,7 +16,7 @@
 
 #define IP_COUNTERS(X, S)                                                      \
     X(S, frames) X(S, frames_malformed) X(S, frames_not_ours)                  \
-    X(S, frames_unknown_type) X(S, arp_malformed)                              \
+    X(S, frames_unknown_type) X(S, arp_malformed) X(S, igmp_refused)           \
     X(S, received) X(S, delivered)                                             \
     X(S, header_malformed) X(S, truncated) X(S, options_refused)               \
     X(S, bad_source) X(S, not_ours) X(S, wrong_cast) X(S, no_protocol)         \
