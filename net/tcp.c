@@ -40,11 +40,18 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
          listeners * USUAL_BACKLOG},
         {&tcp->listener_pool, &tcp->listeners, sizeof(struct tcp_listener),
          listeners},
+        {&tcp->sending_pool, NULL, sizeof(struct tcp_sending), connections},
+        /* Of those that send, the few that have much in flight; of those that
+         * receive, the ones that wait for what was lost. Others do without. */
+        {&tcp->sent_pool, NULL, TCP_SENT_MANY * sizeof(struct tcp_sent_record),
+         16 + connections / 128},
+        {&tcp->sacks_pool, NULL, sizeof(struct tcp_sacks),
+         16 + connections / 4},
     };
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         enum err err =
             pool_init(parts[i].pool, arena, parts[i].size, parts[i].count);
-        if (err == OK)
+        if (err == OK && parts[i].table != NULL)
             err = hash_table_init(parts[i].table, arena, parts[i].count);
         if (err != OK)
             return err;
@@ -66,6 +73,9 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     tcp->env = env;
     tcp->ip = ip;
     tcp->stack = stack;
+    tcp->congestion = options->congestion;
+    if (tcp->congestion == NULL)
+        tcp->congestion = &tcp_cc_cubic;
     enum err err = carve(tcp, options);
     if (err != OK)
         return err;
@@ -189,7 +199,11 @@ static void release_all_but_received(struct tcp_conn *c)
 
     pbuf_queue_clear(&send);
     pbuf_queue_clear(&reorder);
-    c->send_first = c->send_last = c->cursor = NULL;
+    tcp_sending_end(c);
+    if (c->sacks != NULL)
+        pool_give(&c->tcp->sacks_pool, c->sacks);
+    c->sacks = NULL;
+    c->send_first = c->send_last = NULL;
     c->reorder_first = c->reorder_last = NULL;
     c->tcp->reorder_pieces -= c->reorder_pieces;
     c->send_bytes = c->reorder_pieces = 0;
@@ -345,6 +359,8 @@ void tcp_conn_arm(struct tcp_conn *c)
     uint64_t when = time_min(time_min(c->retransmit_at, c->ack_at),
                              time_min(c->nagle_at, c->end_at));
 
+    if (c->sending != NULL)
+        when = time_min(when, c->sending->loss_at);
     /* Deadlines mostly move later: firing once for nothing costs less than
      * moving the timer with every segment. */
     if (timer_armed(&c->timer) && c->timer.when <= when && when != TIME_NEVER)
@@ -373,16 +389,12 @@ static void retransmission_timeout(struct tcp_conn *c, uint64_t now)
         return;
     }
     tcp->counters.timeouts++;
-    if (c->state != TCP_SYN_SENT && c->state != TCP_SYN_RECEIVED)
-        tcp_congestion_timeout(&c->congestion, c->snd_max - c->snd_una, c->mss,
-                               c->retries == 1);
-    /* Go back to the first byte not acknowledged (RFC 6298 section 5.4);
-     * ACKs that come show how far the peer really is. RFC 6582 section 4:
-     * duplicates caused by that must not look like a new loss. */
-    c->congestion.recover = c->snd_max;
-    c->snd_nxt = c->snd_una;
-    c->cursor = NULL;
-    tcp_conn_work(c);
+    if (c->sending != NULL) {
+        tcp_recovery_timeout(c);
+    } else {
+        c->snd_nxt = c->snd_una; /* the SYN again */
+        tcp_conn_work(c);
+    }
 }
 
 void tcp_conn_timer(struct timer *timer, uint64_t now)
@@ -409,6 +421,8 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
         }
         if (now >= c->retransmit_at)
             retransmission_timeout(c, now);
+        else if (c->sending != NULL && now >= c->sending->loss_at)
+            tcp_recovery_timer(c);
     }
     if (c->state != TCP_CLOSED) {
         if (!list_linked(&c->work))
@@ -551,7 +565,7 @@ enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
     c->iss = tcp_isn(tcp, &tuple);
     c->snd_una = c->snd_nxt = c->snd_max = c->iss;
     c->ts_offset = tcp_timestamp_offset(tcp, &tuple);
-    tcp_congestion_init(&c->congestion, c->mss);
+    tcp_cc_init(&c->cc, tcp->congestion, c->mss);
     tcp_conn_work(c);
     *attempt = c;
     return OK;
@@ -574,7 +588,16 @@ void tcp_conn_check(const struct tcp_conn *c)
     assert((c->send_first == NULL) == (c->send_bytes == 0));
     assert((c->receive_first == NULL) == (c->receive_bytes == 0));
     assert(c->reorder_pieces <= TCP_REORDER_MAX);
-    assert(c->congestion.cwnd > 0);
+    assert(c->cc.cwnd > 0);
+    if (c->sending != NULL) {
+        assert(c->sending->sent.count > 0);
+        assert(c->sending->sent.una == c->snd_una);
+        assert(tcp_sent_end(&c->sending->sent) == c->snd_nxt);
+        tcp_sent_check(&c->sending->sent);
+    } else {
+        assert(c->snd_nxt == c->snd_una || c->state == TCP_SYN_SENT ||
+               c->state == TCP_SYN_RECEIVED || c->state == TCP_CLOSED);
+    }
     assert(c->mss >= TCP_MIN_MSS);
     for (const struct pbuf *p = c->reorder_first; p != NULL; p = p->after) {
         assert(seq_gt((uint32_t)p->seq, c->rcv_nxt));

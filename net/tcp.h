@@ -1,8 +1,9 @@
 /*
- * The Transmission Control Protocol (RFC 9293), with congestion control of RFC
- * 5681, retransmission of RFC 6298, and the window scale and timestamps
- * options of RFC 7323. Used through include/fata/stack.h and flow.h; this is
- * what the stack (stack.h) calls.
+ * The Transmission Control Protocol (RFC 9293), with the window scale and
+ * timestamps options of RFC 7323, selective acknowledgments (RFC 2018, 2883),
+ * loss detection of RFC 8985 and 6298, recovery of RFC 6675, 6937 and 6582,
+ * and congestion control of RFC 9438 or 5681. Used through include/fata/stack.h
+ * and flow.h; this is what the stack (stack.h) calls.
  */
 #ifndef NET_TCP_H
 #define NET_TCP_H
@@ -10,13 +11,15 @@
 #include "fata/env.h"
 #include "fata/stack.h"
 #include "net/ip.h"
+#include "net/tcp_cc.h"
 
 struct tcp;
 
 /* A zero field means the usual value. */
 struct tcp_options {
-    uint32_t connections; /* the most at once; usual 16384 */
-    uint32_t listeners;   /* usual 16 */
+    uint32_t connections;                /* the most at once; usual 16384 */
+    uint32_t listeners;                  /* usual 16 */
+    const struct tcp_cc_ops *congestion; /* usual tcp_cc_cubic */
 };
 
 /*

@@ -30,8 +30,11 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "net/tcp.h"
+#include "net/tcp_cc.h"
 #include "net/tcp_cookie.h"
+#include "net/tcp_sacks.h"
 #include "net/tcp_segment.h"
+#include "net/tcp_sent.h"
 
 enum tcp_state {
     TCP_CLOSED, /* broken or finished, but the application still has the flow */
@@ -53,10 +56,9 @@ enum {
     TCP_SEND_BUFFER = 256 * 1024,
     /* Of all packet buffers, the part that may hold data not read yet... */
     TCP_RECEIVE_FRACTION = 2,
-    TCP_REORDER_FRACTION = 8,  /* ...and data out of order */
-    TCP_REORDER_MAX = 512,     /* packets held out of order, each connection */
-    TCP_DUPACKS = 3,           /* RFC 5681 section 3.2 */
-    TCP_INITIAL_SEGMENTS = 10, /* RFC 6928 */
+    TCP_REORDER_FRACTION = 8, /* ...and data out of order */
+    TCP_REORDER_MAX = 512,    /* packets held out of order, each connection */
+    TCP_DUPACKS = 3,          /* RFC 5681 section 3.2 */
     TCP_SYN_RETRIES = 6,
     TCP_RETRIES = 12, /* of data, before the connection is given up */
 };
@@ -74,24 +76,61 @@ enum {
 #define TCP_STARVED_RETRY MILLISECONDS(10)
 #define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
 
-/* Congestion control as of RFC 5681 and 6582; bytes. */
-struct tcp_congestion {
-    uint32_t cwnd, ssthresh;
-    uint32_t recover;    /* RFC 6582: highest seq sent when recovery began */
-    uint32_t acked;      /* bytes acknowledged towards the next increase */
-    uint32_t last_acked; /* by the last ACK of something new */
-    uint8_t duplicates;  /* ACKs in a row that acknowledged nothing new */
-    bool recovering;     /* in fast recovery */
-};
-
 /* Round-trip time, RFC 6298; nanoseconds. */
 struct tcp_rtt {
     uint64_t srtt, rttvar; /* srtt 0: not measured yet */
     uint64_t rto;
-    uint64_t least;   /* the shortest seen: what the path takes at best */
-    uint64_t sent_at; /* when the timed segment was sent */
-    uint32_t seq;     /* its end; timed is false if none is under way */
-    bool timed;
+    uint64_t least; /* the shortest seen: what the path takes at best */
+};
+
+/* Where a sequence number is in the send queue. */
+struct tcp_cursor {
+    struct pbuf *piece; /* NULL: to be looked up */
+    uint32_t offset, seq;
+};
+
+enum tcp_phase {
+    TCP_PHASE_OPEN,
+    TCP_PHASE_RECOVERY, /* of losses that ACKs told of; until c->recover */
+    TCP_PHASE_LOSS,     /* after a timeout; until c->recover */
+};
+
+/*
+ * What is kept of a connection only while something is in flight: all there is
+ * to know of losses (tcp_rack.c).
+ */
+struct tcp_sending {
+    struct tcp_sent sent;
+    struct tcp_cursor fresh, again; /* new data, and what is sent again */
+    enum tcp_phase phase;
+    uint32_t rtt_seq; /* the next ACK of this is the next to be timed */
+    /* Minshall's variant of Nagle's algorithm: the end of the last segment
+     * that was not full. */
+    uint32_t small_end;
+    bool small;
+    bool force; /* one lost segment is to go, whatever CWND is */
+    /* RACK (RFC 8985 section 5.2): what was sent last of what has arrived. */
+    uint64_t rack_at, rack_rtt; /* rack_at 0: nothing yet */
+    uint32_t rack_end;
+    /* The timer of RACK's reordering window, or that of the loss probe. */
+    uint64_t loss_at;
+    bool probe_due;   /* it is the latter */
+    bool probe_out;   /* a loss probe was sent, up to probe_end... */
+    bool probe_again; /* ...of what had been sent before */
+    bool probe_new;   /* it is due, and may exceed CWND */
+    uint32_t probe_end;
+    /* Proportional rate reduction (RFC 6937 section 3.1); bytes. */
+    uint32_t prr_delivered, prr_out, prr_flight;
+    /* Without SACK: ACKs in a row that acknowledged nothing new, and the bytes
+     * that have arrived by them; and what the last one of new data covered. */
+    uint32_t duplicates, duplicate_bytes, last_acked;
+    /* The last reduction is undone if nothing of what was sent again since,
+     * from undo_seq on, had been lost. */
+    bool may_undo, may_undo_by_echo;
+    uint32_t undo_seq, undo_bytes;
+    uint32_t again_ts; /* our timestamp when the first of it was sent again */
+    uint32_t dsack_round; /* the reordering window grows once a round trip */
+    struct tcp_sent_record few[TCP_SENT_FEW];
 };
 
 struct tcp_conn {
@@ -119,11 +158,16 @@ struct tcp_conn {
     bool probing;     /* the retransmission timer is the persist timer */
     bool impatient;   /* it has waited long enough for an ACK or a window */
     bool scaling;     /* both sides sent a window scale */
+    bool sack;        /* both sides sent SACK-permitted */
+    bool reordering;  /* the path is known to reorder (RFC 8985 s6.2) */
     bool timestamps;  /* both sides sent timestamps */
     bool unreachable; /* while connecting, so said an ICMP error */
     uint8_t snd_scale, rcv_scale;
     uint8_t retries;          /* retransmissions of the same data so far */
     uint8_t unacked_segments; /* full ones received since our last ACK */
+    /* RFC 8985 section 6.2: the reordering window, in quarters of the least
+     * round trip beyond the first, for so many recoveries more. */
+    uint8_t reordering_more, reordering_persist;
 
     uint16_t mss; /* most bytes of data in a segment we send, options off */
     uint32_t iss, irs;
@@ -137,8 +181,11 @@ struct tcp_conn {
     uint32_t ts_offset; /* ours start at a number of their own */
     uint32_t last_ack_sent;
     uint64_t ts_recent_at; /* RFC 7323 section 5.5: it goes stale */
-    struct tcp_congestion congestion;
+    uint32_t recover;      /* RFC 6582: what was sent when recovery began */
+    struct tcp_cc cc;
     struct tcp_rtt rtt;
+    struct tcp_sending *sending; /* NULL: nothing is in flight */
+    struct tcp_sacks *sacks;     /* NULL: there are none */
 
     /* Deadlines, TIME_NEVER if not set; `timer` is armed for the earliest. */
     uint64_t retransmit_at, ack_at, nagle_at, end_at;
@@ -148,9 +195,6 @@ struct tcp_conn {
     /* Data from SND.UNA on, one piece a packet, linked through `after`. */
     struct pbuf *send_first, *send_last;
     uint32_t send_bytes;
-    /* Where SND.NXT is in it: a piece and an offset; NULL to look it up. */
-    struct pbuf *cursor;
-    uint32_t cursor_offset, cursor_seq;
 
     /* Data up to RCV.NXT that the application has not consumed. */
     struct pbuf *receive_first, *receive_last;
@@ -210,6 +254,7 @@ struct tcp_time_wait {
 struct tcp_counters {
     uint64_t segments_in, segments_out, bytes_in, bytes_out;
     uint64_t retransmitted, fast_retransmitted, timeouts, probes;
+    uint64_t loss_probes, spurious, sack_ignored, duplicates_told;
     uint64_t accepted, connected, resets_in, resets_out;
     uint64_t bad_checksum, malformed, no_listener;
     uint64_t cookies_sent, cookies_accepted, cookies_refused;
@@ -229,6 +274,8 @@ struct tcp {
     uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
     struct hash_table connections, halves, listeners;
     struct pool connection_pool, half_pool, time_wait_pool, listener_pool;
+    struct pool sending_pool, sent_pool, sacks_pool;
+    const struct tcp_cc_ops *congestion; /* of new connections */
     struct list work;
     struct list starved;
     struct timer starved_timer;
@@ -338,8 +385,8 @@ uint32_t tcp_receive_window(struct tcp_conn *c);
 /* A window that was nearly shut has opened enough for the peer to be told. */
 bool tcp_window_opened(const struct tcp_conn *c);
 void tcp_send_ack(struct tcp_conn *c);
-/* Send data at SND.UNA again, one segment. */
-void tcp_retransmit(struct tcp_conn *c);
+/* A segment beyond CWND, or the last one again (RFC 8985 section 7.3). */
+void tcp_send_loss_probe(struct tcp_conn *c);
 void tcp_send_probe(struct tcp_conn *c);
 /* Send a segment that belongs to no connection struct. */
 void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -353,33 +400,38 @@ void tcp_send_abort(struct tcp_conn *c);
 /* The MSS to announce on the route to this peer. */
 uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
 
-/* tcp_rtt.c, tcp_congestion.c: the pure parts */
+/* tcp_rtt.c */
 void tcp_rtt_init(struct tcp_rtt *rtt);
 void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample);
 void tcp_rtt_backoff(struct tcp_rtt *rtt);
 /* The handshake took this long; if SYNs were `repeated`, that says nothing. */
 void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated);
-void tcp_congestion_init(struct tcp_congestion *cc, uint32_t mss);
-/* `acked` new bytes were acknowledged outside recovery. */
-void tcp_congestion_acked(struct tcp_congestion *cc, uint32_t acked,
-                          uint32_t mss);
-/* Loss was noticed by duplicate ACKs; `flight` bytes were outstanding. */
-void tcp_congestion_enter(struct tcp_congestion *cc, uint32_t flight,
-                          uint32_t snd_max, uint32_t mss);
-/* A partial ACK of `acked` bytes during recovery (RFC 6582 section 3.2). */
-void tcp_congestion_partial(struct tcp_congestion *cc, uint32_t acked,
-                            uint32_t mss);
-/* A further duplicate ACK during recovery: a segment has left the network. */
-void tcp_congestion_inflate(struct tcp_congestion *cc, uint32_t flight,
-                            uint32_t mss);
-/* Do TCP_DUPACKS duplicate ACKs at `snd_una` mean a loss? */
-bool tcp_congestion_is_loss(const struct tcp_congestion *cc, uint32_t snd_una,
-                            uint32_t mss);
-void tcp_congestion_leave(struct tcp_congestion *cc, uint32_t flight,
-                          uint32_t mss);
-/* The retransmission timer fired. */
-void tcp_congestion_timeout(struct tcp_congestion *cc, uint32_t flight,
-                            uint32_t mss, bool first);
+
+/* tcp_rack.c: what is in flight, and what of it is lost. All but the first
+ * need c->sending. */
+/* Have c->sending, and room in it for one more segment; or false. */
+bool tcp_sending_begin(struct tcp_conn *c);
+/* Give it back. */
+void tcp_sending_end(struct tcp_conn *c);
+/* Bytes in the network (RFC 6675 section 4: pipe). */
+uint32_t tcp_pipe(const struct tcp_conn *c);
+/* Up to `end` was sent for the first time; [left, right) once more. */
+void tcp_recovery_sent(struct tcp_conn *c, uint32_t end);
+void tcp_recovery_sent_again(struct tcp_conn *c, uint32_t left, uint32_t right);
+/* An acceptable ACK: note what has arrived, before SND.UNA moves... */
+void tcp_recovery_hear(struct tcp_conn *c, const struct tcp_segment *s,
+                       struct tcp_sent_news *news);
+/* ...and after it has moved by `acked`, decide what is lost. `duplicate` as in
+ * RFC 5681 section 2; `flight` as before this ACK. */
+void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
+                      const struct tcp_sent_news *news, uint32_t acked,
+                      uint32_t flight, bool duplicate);
+/* The retransmission timer has fired. */
+void tcp_recovery_timeout(struct tcp_conn *c);
+/* sending->loss_at has come. */
+void tcp_recovery_timer(struct tcp_conn *c);
+/* All in flight is to be sent again, though not for congestion. */
+void tcp_recovery_resend(struct tcp_conn *c);
 
 /* tcp_flow.c */
 extern const struct fata_flow_ops tcp_flow_ops;

@@ -24,6 +24,7 @@ static void answer(struct tcp *tcp, const struct tcp_tuple *tuple, uint32_t iss,
         .mss = tcp_our_mss(tcp, &tuple->remote),
         .has_scale = offer->has_scale,
         .scale = TCP_SCALE,
+        .sack_permitted = offer->sack_permitted,
         .has_timestamps = offer->timestamps,
         .ts_value = ts_value,
         .ts_echo = ts_echo,
@@ -174,8 +175,8 @@ static struct tcp_conn *establish(struct tcp_listener *l,
     c->snd_wnd = c->snd_wnd_max = h->window;
     c->snd_wl1 = h->irs;
     c->snd_wl2 = h->iss + 1;
-    tcp_congestion_init(&c->congestion, c->mss);
-    c->congestion.recover = h->iss;
+    tcp_cc_init(&c->cc, l->tcp->congestion, c->mss);
+    c->recover = h->iss;
     return c;
 }
 

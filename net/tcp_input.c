@@ -25,6 +25,7 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
     if (mss < TCP_MIN_MSS)
         mss = TCP_MIN_MSS;
     c->mss = mss;
+    c->sack = syn->sack_permitted;
     c->scaling = syn->has_scale;
     if (c->scaling) {
         c->snd_scale = syn->scale;
@@ -88,8 +89,8 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
     c->rcv_nxt = s->seq + 1;
     c->rcv_adv = c->rcv_nxt + UINT16_MAX;
     tcp_conn_learn(c, s);
-    tcp_congestion_init(&c->congestion, c->mss);
-    c->congestion.recover = c->iss;
+    tcp_cc_init(&c->cc, tcp->congestion, c->mss);
+    c->recover = c->iss;
     c->snd_wnd = c->snd_wnd_max = s->window;
     c->snd_wl1 = s->seq;
     c->snd_wl2 = s->ack;
@@ -157,6 +158,26 @@ static void remember_timestamp(struct tcp_conn *c, const struct tcp_segment *s)
     }
 }
 
+/* What is to be reported selectively, if the peer cares; NULL if not. */
+static struct tcp_sacks *sacks_of(struct tcp_conn *c)
+{
+    if (c->sack && c->sacks == NULL) {
+        c->sacks = pool_take(&c->tcp->sacks_pool);
+        if (c->sacks != NULL)
+            *c->sacks = (struct tcp_sacks){0};
+    }
+    return c->sacks;
+}
+
+/* Data came that was there already (RFC 2883). */
+static void note_duplicate(struct tcp_conn *c, uint32_t left, uint32_t right)
+{
+    struct tcp_sacks *sacks = sacks_of(c);
+
+    if (sacks != NULL && seq_lt(left, right))
+        tcp_sacks_repeated(sacks, left, right);
+}
+
 /*
  * Answer a segment that is not taken. Data and a FIN need their ACK, or they
  * come again for ever; anything else, if we answered it each time, could be
@@ -171,6 +192,8 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *s,
         challenge(c);
         return;
     }
+    if (seq_leq(s->seq + len, c->rcv_nxt))
+        note_duplicate(c, s->seq, s->seq + len - ((s->flags & TCP_FIN) != 0));
     c->ack_now = true;
     tcp_conn_work(c);
 }
@@ -178,12 +201,16 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *s,
 /* Remove `n` acknowledged bytes from the front of the send queue. */
 static void send_queue_drop(struct tcp_conn *c, uint32_t n)
 {
+    struct tcp_sending *x = c->sending;
+
     c->send_bytes -= n;
     while (n > 0) {
         struct pbuf *p = c->send_first;
         assert(p != NULL); /* send_bytes counts what is in the queue */
-        if (p == c->cursor)
-            c->cursor = NULL;
+        if (x != NULL && p == x->fresh.piece)
+            x->fresh.piece = NULL;
+        if (x != NULL && p == x->again.piece)
+            x->again.piece = NULL;
         if (p->len > n) {
             pbuf_skip(p, n);
             return;
@@ -196,16 +223,23 @@ static void send_queue_drop(struct tcp_conn *c, uint32_t n)
         c->send_last = NULL;
 }
 
-static void measure(struct tcp_conn *c, const struct tcp_segment *s)
+/* RFC 6298 section 4: at least once a round trip; and more would make the
+ * average forget sooner. */
+static void measure(struct tcp_conn *c, const struct tcp_segment *s,
+                    const struct tcp_sent_news *news)
 {
     struct tcp *tcp = c->tcp;
+    struct tcp_sending *x = c->sending;
+    uint32_t upto = s->ack;
 
-    if (c->rtt.timed) {
-        if (seq_lt(s->ack, c->rtt.seq))
+    if (news->sacked && seq_gt(news->highest, upto))
+        upto = news->highest;
+    if (news->oldest_at != 0 && !news->again) {
+        if (seq_leq(upto, x->rtt_seq))
             return;
-        c->rtt.timed = false;
+        x->rtt_seq = c->snd_max;
         tcp_rtt_sample(&c->rtt,
-                       time_since(tcp->env->loop->now, c->rtt.sent_at));
+                       time_since(tcp->env->loop->now, news->oldest_at));
     } else if (c->retries > 0 && c->timestamps && s->has_timestamps &&
                s->ts_echo != 0) {
         /* What was sent again cannot be timed without the echo. One of an
@@ -219,42 +253,24 @@ static void measure(struct tcp_conn *c, const struct tcp_segment *s)
 }
 
 /* An ACK of new data, of our SYN, or of our FIN. */
-static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s)
+static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s,
+                         const struct tcp_sent_news *news)
 {
-    struct tcp_congestion *cc = &c->congestion;
-    uint32_t acked = s->ack - c->snd_una;
-    uint32_t flight = c->snd_max - c->snd_una;
-    uint32_t data = acked;
+    uint32_t data = s->ack - c->snd_una;
     uint64_t now = c->tcp->env->loop->now;
 
-    measure(c, s);
-    cc->last_acked = acked;
+    measure(c, s, news);
     if (data > c->send_bytes)
         data = c->send_bytes; /* the rest is our FIN */
     send_queue_drop(c, data);
     c->snd_una = s->ack;
-    if (seq_lt(c->snd_nxt, c->snd_una)) {
+    if (seq_lt(c->snd_nxt, c->snd_una))
         c->snd_nxt = c->snd_una;
-        c->cursor = NULL;
-    }
     c->retries = 0;
     c->probing = false;
     c->nagle_at = TIME_NEVER;
+    ip_confirm(c->tcp->ip, &c->tuple.remote);
 
-    if (cc->recovering) {
-        if (seq_geq(s->ack, cc->recover)) {
-            tcp_congestion_leave(cc, c->snd_max - c->snd_una, c->mss);
-        } else {
-            tcp_congestion_partial(cc, acked, c->mss);
-            tcp_retransmit(c);
-        }
-    } else {
-        cc->duplicates = 0;
-        /* A window that is not filled is not a window that proved enough. */
-        if (flight + 2 * (uint32_t)c->mss >= cc->cwnd ||
-            (cc->cwnd < cc->ssthresh && flight >= cc->cwnd / 2))
-            tcp_congestion_acked(cc, acked, c->mss);
-    }
     /* RFC 6298 sections 5.2 and 5.3. */
     if (c->snd_una == c->snd_max)
         c->retransmit_at = TIME_NEVER;
@@ -264,32 +280,6 @@ static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s)
         c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
     if (data > 0)
         c->notify = true;
-    tcp_conn_work(c);
-}
-
-/* RFC 5681 section 3.2 and RFC 6582 section 3.2. */
-static void duplicate(struct tcp_conn *c)
-{
-    struct tcp_congestion *cc = &c->congestion;
-
-    if (cc->recovering) {
-        tcp_congestion_inflate(cc, c->snd_max - c->snd_una, c->mss);
-        tcp_conn_work(c);
-        return;
-    }
-    if (cc->duplicates < UINT8_MAX)
-        cc->duplicates++;
-    if (cc->duplicates == TCP_DUPACKS &&
-        tcp_congestion_is_loss(cc, c->snd_una, c->mss)) {
-        /* After a timeout, what was sent before it is in flight no more. */
-        uint32_t flight = c->snd_max - c->snd_una;
-        if (flight > cc->cwnd)
-            flight = cc->cwnd;
-        tcp_congestion_enter(cc, flight, c->snd_max, c->mss);
-        c->tcp->counters.fast_retransmitted++;
-        tcp_retransmit(c);
-        c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
-    }
     tcp_conn_work(c);
 }
 
@@ -354,14 +344,26 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
             return false;
     }
     bool new_window = update_window(c, s);
+    uint32_t acked = 0, flight = c->snd_max - c->snd_una;
+    bool duplicate = s->ack == c->snd_una && flight > 0 && data_len == 0 &&
+                     !new_window && !c->probing && !(s->flags & TCP_FIN);
+    struct tcp_sent_news news = {0};
+
+    if (c->sending != NULL)
+        tcp_recovery_hear(c, s, &news);
     if (seq_gt(s->ack, c->snd_una)) {
-        acknowledged(c, s);
-    } else if (s->ack == c->snd_una && c->snd_una != c->snd_max &&
-               data_len == 0 && !new_window && !c->probing &&
-               !(s->flags & TCP_FIN)) {
-        duplicate(c);
+        acked = s->ack - c->snd_una;
+        acknowledged(c, s, &news);
     } else if (c->probing && s->ack == c->snd_una) {
         c->retries = 0; /* it is alive; RFC 9293 section 3.8.6.1 */
+    }
+    if (c->sending != NULL) {
+        if (acked > 0 || news.delivered > 0 || duplicate) {
+            tcp_recovery_act(c, s, &news, acked, flight, duplicate);
+            tcp_conn_work(c);
+        }
+        if (c->sending->sent.count == 0)
+            tcp_sending_end(c);
     }
     return true;
 }
@@ -425,6 +427,8 @@ static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
         pbuf_give(p);
         return;
     }
+    if (sacks_of(c) != NULL)
+        tcp_sacks_arrived(c->sacks, seq, seq + p->len);
     /* Most come in order among themselves: after the last. */
     if (c->reorder_last != NULL &&
         seq_geq(seq, (uint32_t)c->reorder_last->seq + c->reorder_last->len)) {
@@ -436,7 +440,10 @@ static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
                 break;
             if (seq_lt(seq, end)) {
                 uint32_t overlap = end - seq;
-                if (overlap >= p->len) {
+                if (overlap > p->len)
+                    overlap = p->len;
+                note_duplicate(c, seq, seq + overlap);
+                if (overlap == p->len) {
                     pbuf_give(p);
                     return;
                 }
@@ -526,6 +533,7 @@ static void data_input(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
         uint32_t seen = c->rcv_nxt - seq;
         tcp->counters.duplicate_data++;
         c->ack_now = true;
+        note_duplicate(c, seq, seq + (seen < len ? seen : len));
         if (seen >= len) {
             pbuf_give(data);
             return;
@@ -567,6 +575,8 @@ static void data_input(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
     }
     if (in_order) {
         reorder_drain(c);
+        if (c->sacks != NULL)
+            tcp_sacks_advance(c->sacks, c->rcv_nxt);
         c->notify = true;
         tcp->counters.bytes_in += len;
     } else {
@@ -802,10 +812,8 @@ void tcp_error(void *context, const struct ip_error *error)
         if (mss >= c->mss)
             return;
         c->mss = (uint16_t)mss;
-        c->rtt.timed = false; /* it is sent again */
-        c->snd_nxt = c->snd_una;
-        c->cursor = NULL;
-        tcp_conn_work(c);
+        if (c->sending != NULL)
+            tcp_recovery_resend(c);
         return;
     }
     if (c->state != TCP_SYN_SENT)

@@ -145,6 +145,33 @@ void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
     tcp_send_bare(tcp, tuple, &reset);
 }
 
+/* Blocks that fit beside the timestamps (RFC 2018 section 3). */
+static uint8_t sack_room(const struct tcp_conn *c)
+{
+    return c->timestamps ? TCP_SACK_BLOCKS - 1 : TCP_SACK_BLOCKS;
+}
+
+static void report_arrived(struct tcp_conn *c, struct tcp_segment *s)
+{
+    s->sack_count = tcp_sacks_report(c->sacks, s->sack, sack_room(c));
+    if (c->sacks->count == 0) {
+        pool_give(&c->tcp->sacks_pool, c->sacks);
+        c->sacks = NULL;
+    }
+}
+
+/* Bytes of data that fit in a segment sent now. */
+static uint32_t segment_room(const struct tcp_conn *c)
+{
+    const struct tcp_sacks *sacks = c->sacks;
+
+    if (sacks == NULL)
+        return c->mss;
+    uint32_t blocks =
+        smaller(sacks->count + (uint32_t)sacks->has_duplicate, sack_room(c));
+    return c->mss - (4 + 8 * blocks);
+}
+
 /* A header of connection `c` at `seq`, with an ACK of all received so far. */
 static struct tcp_segment segment_of(struct tcp_conn *c, uint32_t seq,
                                      uint8_t flags)
@@ -160,6 +187,8 @@ static struct tcp_segment segment_of(struct tcp_conn *c, uint32_t seq,
         .ts_value = tcp_ts_now(c->tcp, c->ts_offset),
         .ts_echo = c->ts_recent,
     };
+    if (c->sacks != NULL)
+        report_arrived(c, &s);
     c->last_ack_sent = c->rcv_nxt;
     c->ack_now = false;
     c->ack_at = TIME_NEVER;
@@ -169,13 +198,13 @@ static struct tcp_segment segment_of(struct tcp_conn *c, uint32_t seq,
 
 /*
  * The sequence number of a segment without data: the peer drops what lies
- * before its window together with the ACK in it, so SND.NXT serves only while
- * a timeout has not moved it back. A probe may lie outside the window, though.
+ * before its window together with the ACK in it. A probe, and what was sent
+ * before the window was shut, may lie outside of it, though.
  */
 static uint32_t bare_seq(const struct tcp_conn *c)
 {
     if (c->probing)
-        return c->snd_nxt;
+        return c->snd_una;
     return c->snd_max;
 }
 
@@ -194,17 +223,20 @@ void tcp_send_abort(struct tcp_conn *c)
 
 /*
  * Add to `p` up to `len` bytes of the send queue from sequence number `seq`
- * on. Returns how many: fewer if they lie in too many pieces.
+ * on, which `at` makes quick to find if it is where the last call ended.
+ * Returns how many: fewer if they lie in too many pieces.
  */
-static uint32_t gather(struct tcp_conn *c, uint32_t seq, uint32_t len,
-                       struct packet *p)
+static uint32_t gather(const struct tcp_conn *c, struct tcp_cursor *at,
+                       uint32_t seq, uint32_t len, struct packet *p)
 {
-    struct pbuf *piece = c->cursor;
-    uint32_t offset = c->cursor_offset, done = 0;
+    struct pbuf *piece = at->piece;
+    uint32_t offset, done = 0;
 
-    if (piece == NULL || c->cursor_seq != seq) {
+    if (piece == NULL || seq_lt(seq, at->seq)) {
         piece = c->send_first;
         offset = seq - c->snd_una;
+    } else {
+        offset = at->offset + (seq - at->seq);
     }
     while (piece != NULL && offset >= piece->len && done < len) {
         offset -= piece->len;
@@ -225,23 +257,21 @@ static uint32_t gather(struct tcp_conn *c, uint32_t seq, uint32_t len,
             offset = 0;
         }
     }
-    c->cursor = piece;
-    c->cursor_offset = offset;
-    c->cursor_seq = seq + done;
+    *at = (struct tcp_cursor){piece, offset, seq + done};
     return done;
 }
 
 /* Send `len` bytes at `seq`, with a FIN behind them if `fin`. Returns the
  * sequence space that was sent. */
-static uint32_t send_segment(struct tcp_conn *c, uint32_t seq, uint32_t len,
-                             bool fin)
+static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
+                             uint32_t seq, uint32_t len, bool fin)
 {
     struct tcp *tcp = c->tcp;
     struct packet p;
     uint32_t wanted = len;
 
     packet_init(&p);
-    len = gather(c, seq, len, &p);
+    len = gather(c, at, seq, len, &p);
     if (len < wanted)
         fin = false;
     struct tcp_segment s = segment_of(c, seq, TCP_ACK);
@@ -257,50 +287,51 @@ static uint32_t send_segment(struct tcp_conn *c, uint32_t seq, uint32_t len,
 }
 
 /* Everything that follows from having sent up to `end`. */
-static void sent(struct tcp_conn *c, uint32_t start, uint32_t end)
+static void sent(struct tcp_conn *c, uint32_t end)
 {
     uint64_t now = c->tcp->env->loop->now;
 
     c->sent_at = now;
-    if (!c->rtt.timed && start == c->snd_max) {
-        c->rtt.timed = true;
-        c->rtt.seq = end;
-        c->rtt.sent_at = now;
-    }
     if (seq_gt(end, c->snd_max))
         c->snd_max = end;
     if (c->retransmit_at == TIME_NEVER)
         c->retransmit_at = time_add(now, c->rtt.rto);
 }
 
-void tcp_retransmit(struct tcp_conn *c)
+/* Send [left, right) again, or as much as fits in one segment. Returns the
+ * sequence space that was sent. */
+static uint32_t send_again(struct tcp_conn *c, uint32_t left, uint32_t right)
 {
-    uint32_t len = smaller(c->send_bytes, c->mss);
-    bool fin = c->fin_wanted && len == c->send_bytes &&
-               seq_geq(c->snd_max, c->fin_end);
+    uint32_t data_end = c->snd_una + c->send_bytes;
+    uint32_t len = smaller(right - left, segment_room(c));
+    bool fin = seq_gt(right, data_end) && left + len >= data_end;
 
-    if (len == 0 && !fin)
-        return;
-    c->rtt.timed = false; /* Karn's algorithm, RFC 6298 section 3 */
-    c->cursor = NULL;
-    (void)send_segment(c, c->snd_una, len, fin);
-    c->cursor = NULL;
+    if (seq_gt(left + len, data_end))
+        len = data_end - left;
+    fin = fin && left + len == data_end;
+    uint32_t space = send_segment(c, &c->sending->again, left, len, fin);
+    if (space > 0) {
+        tcp_recovery_sent_again(c, left, left + space);
+        sent(c, left + space);
+    }
+    return space;
 }
 
 void tcp_send_probe(struct tcp_conn *c)
 {
-    uint32_t end = c->snd_una + send_segment(c, c->snd_una, 1, false);
+    struct tcp_cursor start = {0};
+    uint32_t end = c->snd_una + send_segment(c, &start, c->snd_una, 1, false);
 
     if (seq_gt(end, c->snd_max))
         c->snd_max = end;
-    c->cursor = NULL;
-    c->rtt.timed = false;
 }
 
 /*
  * Whether to send less than a full segment now: Nagle's algorithm and silly
  * window avoidance (RFC 9293 sections 3.7.4 and 3.8.6.2.1). `offset` bytes are
- * in flight; `last` if nothing is left behind these `len` bytes.
+ * in flight; `last` if nothing is left behind these `len` bytes. Of Nagle's
+ * algorithm this is Minshall's variant: one small segment may be in flight, so
+ * that the end of a long write does not wait for the ACK of its beginning.
  *
  * Nagle waits for the ACK of what is in flight. A peer that delays it, because
  * it in turn waits for more, would make each small write cost its whole delay.
@@ -310,12 +341,14 @@ void tcp_send_probe(struct tcp_conn *c)
 static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
                                  uint32_t offset, bool last)
 {
+    const struct tcp_sending *x = c->sending;
     uint64_t now = c->tcp->env->loop->now;
     uint64_t patience = SILLY_WINDOW_OVERRIDE;
 
     if (c->impatient)
         return true;
-    if (last && offset == 0)
+    if (last && (offset == 0 || x == NULL || !x->small ||
+                 seq_leq(x->small_end, c->snd_una)))
         return true;
     if (!last && len > 0 && len >= c->snd_wnd_max / 2)
         return true;
@@ -334,23 +367,9 @@ static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
 static void restart_after_idle(struct tcp_conn *c)
 {
     uint64_t now = c->tcp->env->loop->now;
-    struct tcp_congestion fresh;
 
-    if (c->snd_una != c->snd_max || time_since(now, c->sent_at) <= c->rtt.rto)
-        return;
-    tcp_congestion_init(&fresh, c->mss);
-    if (c->congestion.cwnd > fresh.cwnd)
-        c->congestion.cwnd = fresh.cwnd;
-}
-
-/* Bytes the congestion window lets be in flight (RFC 3042: limited transmit).
- */
-static uint32_t congestion_window(const struct tcp_conn *c)
-{
-    const struct tcp_congestion *cc = &c->congestion;
-    if (!cc->recovering && cc->duplicates < TCP_DUPACKS)
-        return cc->cwnd + cc->duplicates * (uint32_t)c->mss;
-    return cc->cwnd;
+    if (c->snd_una == c->snd_max && time_since(now, c->sent_at) > c->rtt.rto)
+        tcp_cc_idle(&c->cc, c->mss);
 }
 
 /* Nothing is in flight, something waits and the window is shut: probe it. */
@@ -363,39 +382,108 @@ static void begin_probing(struct tcp_conn *c)
     c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
 }
 
+/*
+ * What is lost goes first, as far as CWND lets it. False if some is left.
+ */
+static bool resend_lost(struct tcp_conn *c)
+{
+    struct tcp_sending *x = c->sending;
+    uint32_t left, right;
+
+    while (tcp_sent_next_lost(&x->sent, &left, &right)) {
+        uint32_t pipe = tcp_pipe(c), edge = c->snd_una + c->snd_wnd;
+        if (seq_gt(right, edge))
+            right = edge;
+        if (!seq_lt(left, right)) {
+            /* The window was shut on it. */
+            if (pipe == 0)
+                begin_probing(c);
+            return false;
+        }
+        uint32_t len = smaller(right - left, segment_room(c));
+        if (!x->force && pipe > 0 && c->cc.cwnd < pipe + len)
+            return false;
+        if (send_again(c, left, right) == 0)
+            return false;
+    }
+    return true;
+}
+
+void tcp_send_loss_probe(struct tcp_conn *c)
+{
+    struct tcp_sending *x = c->sending;
+    uint32_t end = tcp_sent_end(&x->sent);
+    uint32_t offset = c->snd_nxt - c->snd_una;
+
+    x->probe_out = true;
+    x->probe_again = offset >= c->send_bytes || c->snd_wnd < offset + c->mss;
+    if (x->probe_again) {
+        uint32_t len = smaller(end - c->snd_una, segment_room(c));
+        (void)send_again(c, end - len, end);
+        x->probe_end = end;
+    } else {
+        x->probe_new = true;
+        c->impatient = true;
+        x->probe_end = end + smaller(c->send_bytes - offset, segment_room(c));
+        tcp_conn_work(c);
+    }
+    c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
+}
+
+/* One segment of new data, or a FIN. False if nothing more may be sent. */
+static bool send_new(struct tcp_conn *c)
+{
+    uint32_t offset = c->snd_nxt - c->snd_una;
+    uint32_t pipe = tcp_pipe(c), mss = segment_room(c);
+
+    if (offset > c->send_bytes)
+        return false; /* the FIN is out already */
+    uint32_t waiting = c->send_bytes - offset;
+    uint32_t room = c->snd_wnd > offset ? c->snd_wnd - offset : 0;
+    uint32_t congestion = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
+    if (c->sending != NULL && c->sending->probe_new && congestion < mss)
+        congestion = mss;
+    uint32_t len = smaller(smaller(waiting, room), mss);
+    /* RFC 6675 section 5: a full segment or none; ACKs make the room. */
+    if (len > congestion)
+        len = pipe == 0 ? congestion : 0;
+    bool last = len == waiting;
+    /* Once, and never again when it is acknowledged. */
+    bool fin = last && c->fin_wanted && seq_lt(c->snd_nxt + len, c->fin_end);
+
+    if (len == 0 && !fin) {
+        if (waiting > 0 && c->snd_wnd == 0 && offset == 0)
+            begin_probing(c);
+        return false;
+    }
+    if (len < mss && !fin && c->snd_nxt == c->snd_max &&
+        !small_segment_may_go(c, len, offset, last))
+        return false;
+    if (!tcp_sending_begin(c))
+        return false;
+    struct tcp_sending *x = c->sending;
+    uint32_t space = send_segment(c, &x->fresh, c->snd_nxt, len, fin);
+    if (space == 0)
+        return false;
+    c->snd_nxt += space;
+    c->nagle_at = TIME_NEVER;
+    c->impatient = false;
+    if (len < mss) {
+        x->small = true;
+        x->small_end = c->snd_nxt;
+    }
+    sent(c, c->snd_nxt);
+    tcp_recovery_sent(c, c->snd_nxt);
+    return true;
+}
+
 static void send_data(struct tcp_conn *c)
 {
     restart_after_idle(c);
-    for (;;) {
-        uint32_t offset = c->snd_nxt - c->snd_una;
-        if (offset > c->send_bytes)
-            return; /* the FIN is out already */
-        uint32_t window = smaller(c->snd_wnd, congestion_window(c));
-        uint32_t waiting = c->send_bytes - offset;
-        uint32_t room = window > offset ? window - offset : 0;
-        uint32_t len = smaller(smaller(waiting, room), c->mss);
-        bool last = len == waiting;
-        /* Once, and never again when it is acknowledged. */
-        bool fin =
-            last && c->fin_wanted && seq_lt(c->snd_nxt + len, c->fin_end);
-
-        if (len == 0 && !fin) {
-            if (waiting > 0 && c->snd_wnd == 0 && offset == 0)
-                begin_probing(c);
-            return;
-        }
-        if (len < c->mss && !fin && c->snd_nxt == c->snd_max &&
-            !small_segment_may_go(c, len, offset, last))
-            return;
-        uint32_t start = c->snd_nxt;
-        uint32_t space = send_segment(c, start, len, fin);
-        if (space == 0)
-            return;
-        c->snd_nxt += space;
-        c->nagle_at = TIME_NEVER;
-        c->impatient = false;
-        sent(c, start, c->snd_nxt);
-    }
+    if (c->sending != NULL && !resend_lost(c))
+        return;
+    while (send_new(c))
+        continue;
 }
 
 static void send_syn(struct tcp_conn *c)
@@ -410,6 +498,7 @@ static void send_syn(struct tcp_conn *c)
         .mss = tcp_our_mss(tcp, &c->tuple.remote),
         .has_scale = true,
         .scale = TCP_SCALE,
+        .sack_permitted = true,
         .has_timestamps = true,
         .ts_value = tcp_ts_now(tcp, c->ts_offset),
     };
@@ -417,6 +506,7 @@ static void send_syn(struct tcp_conn *c)
         s.flags |= TCP_ACK;
         s.ack = c->rcv_nxt;
         s.has_scale = c->scaling;
+        s.sack_permitted = c->sack;
         s.has_timestamps = c->timestamps;
         s.ts_echo = c->ts_recent;
         c->last_ack_sent = c->rcv_nxt;
@@ -424,7 +514,7 @@ static void send_syn(struct tcp_conn *c)
     }
     tcp_send_bare(tcp, &c->tuple, &s);
     c->snd_nxt = c->iss + 1;
-    sent(c, c->iss, c->snd_nxt);
+    sent(c, c->snd_nxt);
 }
 
 void tcp_output(struct tcp_conn *c)

@@ -37,7 +37,6 @@ void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample)
 
 void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated)
 {
-    rtt->timed = false;
     if (repeated)
         rtt->rto = TCP_RTO_AFTER_SYN;
     else
@@ -48,5 +47,4 @@ void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated)
 void tcp_rtt_backoff(struct tcp_rtt *rtt)
 {
     rtt->rto = time_min(2 * rtt->rto, TCP_RTO_MAX);
-    rtt->timed = false; /* Karn: what is sent again is not timed */
 }

@@ -10,6 +10,8 @@
 #define TCP_COUNTERS(X, S)                                                     \
     X(S, segments_in) X(S, segments_out) X(S, bytes_in) X(S, bytes_out)        \
     X(S, retransmitted) X(S, fast_retransmitted) X(S, timeouts) X(S, probes)   \
+    X(S, loss_probes) X(S, spurious) X(S, sack_ignored)                        \
+    X(S, duplicates_told)                                                      \
     X(S, accepted) X(S, connected) X(S, resets_in) X(S, resets_out)            \
     X(S, bad_checksum) X(S, malformed) X(S, no_listener)                       \
     X(S, cookies_sent) X(S, cookies_accepted) X(S, cookies_refused)            \
@@ -73,7 +75,7 @@ static bool put_connection(struct fata_rows *rows, const struct tcp_conn *c)
     fata_cell_endpoint(rows, &c->tuple.remote, c->tuple.remote_port);
     fata_cell_number(rows, c->receive_bytes);
     fata_cell_number(rows, c->send_bytes);
-    fata_cell_number(rows, c->congestion.cwnd);
+    fata_cell_number(rows, c->cc.cwnd);
     fata_cell_time(rows, c->rtt.srtt != 0 ? c->rtt.srtt : TIME_NEVER);
     fata_cell_time(rows, c->rtt.rto);
     fata_cell_number(rows, c->retries);

@@ -497,7 +497,7 @@ static void a_loss_among_what_a_timeout_sent_again_is_noticed(void)
         acknowledge(d, flow, 3 * mss); /* the fourth is lost again */
     CHECK_EQ(d->tcp->counters.fast_retransmitted, 1);
     CHECK_EQ(d->tcp->counters.timeouts, 1);
-    CHECK(c->congestion.cwnd <= 8 * mss);
+    CHECK(c->cc.cwnd <= 8 * mss);
     double_free(d);
 }
 
@@ -513,8 +513,8 @@ static void duplicate_acks_that_are_made_up_do_not_open_the_window(void)
     double_run(d, 0);
     for (int i = 0; i < 10000; i++)
         acknowledge(d, flow, 0);
-    CHECK(c->congestion.recovering);
-    CHECK(c->congestion.cwnd <= 3 * sizeof content);
+    CHECK_EQ(c->sending->phase, TCP_PHASE_RECOVERY);
+    CHECK(c->cc.cwnd <= 3 * sizeof content);
     double_free(d);
 }
 

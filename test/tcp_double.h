@@ -64,6 +64,12 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
     return OK;
 }
 
+void ip_confirm(struct ip *ip, const struct fata_ip *remote)
+{
+    (void)ip;
+    (void)remote;
+}
+
 uint32_t ip_pseudo_sum(const struct fata_ip *source,
                        const struct fata_ip *destination, uint8_t protocol,
                        uint32_t len)

@@ -287,7 +287,7 @@ static void ten_segments_are_sent_at_first(void)
 
     script_establish(s, false);
     script_write(s, 50 * (size_t)MSS);
-    for (uint32_t i = 0; i < TCP_INITIAL_SEGMENTS; i++)
+    for (uint32_t i = 0; i < TCP_CC_INITIAL_SEGMENTS; i++)
         EXPECT(s, .flags = "A", .seq = 1 + i * MSS, .ack = 1, .len = MSS);
     EXPECT_NONE(s, MILLISECONDS(100));
     end(s);
