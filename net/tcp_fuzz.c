@@ -106,6 +106,12 @@ static void segment(struct world *w, struct reader *r)
         s.ack = (kind & 32 ? c->snd_max : c->snd_una) + ack;
         s.has_timestamps = c->timestamps;
         s.ts_value = c->ts_recent + (kind & 16);
+        if (c->sack && (kind & 16))
+            s.sack_count = get_u8(r) % (TCP_SACK_BLOCKS + 1);
+        for (uint8_t i = 0; i < s.sack_count; i++) {
+            s.sack[i].left = c->snd_una + 67 * (uint32_t)get_u8(r) - 670;
+            s.sack[i].right = s.sack[i].left + 67 * (uint32_t)get_u8(r);
+        }
     } else if (h != NULL && (kind & 8)) {
         s.source = h->tuple.remote_port;
         s.seq = h->irs + 1 + seq;
@@ -128,6 +134,7 @@ static void segment(struct world *w, struct reader *r)
         s.mss = (uint16_t)(len * 8);
         s.has_scale = kind & 16;
         s.scale = kind & 16 ? 2 : 0;
+        s.sack_permitted = !(kind & 128);
         s.has_timestamps = kind & 32;
     }
     double_deliver(w->d, &s, bytes_of(content, len * 5));

@@ -392,7 +392,8 @@ static bool resend_lost(struct tcp_conn *c)
 
     while (tcp_sent_next_lost(&x->sent, &left, &right)) {
         uint32_t pipe = tcp_pipe(c), edge = c->snd_una + c->snd_wnd;
-        if (seq_gt(right, edge))
+        /* A FIN alone needs no window. */
+        if (seq_gt(right, edge) && left != c->snd_una + c->send_bytes)
             right = edge;
         if (!seq_lt(left, right)) {
             /* The window was shut on it. */

@@ -497,8 +497,8 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
 
     if (x->phase == TCP_PHASE_RECOVERY)
         reduce_in_proportion(c, delivered, acked > 0 && !fresh_loss);
-    else if (!left && news->delivered > 0)
-        grow(c, news, news->delivered, flight);
+    else if (!left && acked > 0) /* RFC 3042: not by duplicates */
+        grow(c, news, x->phase == TCP_PHASE_LOSS ? delivered : acked, flight);
     if (acked > 0 || x->probe_due)
         if (x->loss_at == TIME_NEVER || x->probe_due)
             arm_probe(c);

@@ -319,7 +319,7 @@ static void an_unplugged_cable_is_survived(void)
     CHECK_EQ(fata_tcp_try_connect(w.client.stack, &peer, bulk_connected,
                                   &bulks[0], &attempt),
              OK);
-    sim_run(w.sim, MILLISECONDS(100));
+    sim_run(w.sim, MILLISECONDS(60));
     CHECK(!bulks[0].ended);
     sim_port_plug(port, false);
     sim_run(w.sim, SECONDS(20));

@@ -56,6 +56,9 @@ bool host_holds_nothing(const struct host *host)
     none &= holds_none(host, &tcp->connection_pool, "connections");
     none &= holds_none(host, &tcp->half_pool, "half-open connections");
     none &= holds_none(host, &tcp->time_wait_pool, "TIME_WAITs");
+    none &= holds_none(host, &tcp->sending_pool, "scoreboards");
+    none &= holds_none(host, &tcp->sent_pool, "records of scoreboards");
+    none &= holds_none(host, &tcp->sacks_pool, "selective acknowledgments");
     return none;
 }
 
