@@ -27,7 +27,11 @@ enum {
     FATA_ANSWER_ENTROPY = 1,     /* 64 random bytes, other ones in every run */
     FATA_ANSWER_CANARY = 2,      /* 8 more, for the stack protector */
     FATA_ANSWER_BLOCK_FLUSH = 3, /* u32 1: fdatasync of block devices works */
+    FATA_ANSWER_NET = 4,         /* struct fata_net for each such device */
     FATA_ANSWER_COUNTERS = 5,    /* u32 1: others see the region of counters */
+
+    /* Of the answers' note: understands FATA_ANSWER_NET. */
+    FATA_WANTS_NET = 1,
 
     FATA_ENTROPY_BYTES = 64,
     /* The smallest block an image should offer. Tenders take any size. */
@@ -41,17 +45,44 @@ enum {
  */
 struct fata_note {
     uint32_t namesz; /* 5 */
-    uint32_t descsz; /* 20 */
+    uint32_t descsz; /* 28, or 20 without `wants` */
     uint32_t type;
     char name[8]; /* "Fata" */
     uint32_t padding;
     uint64_t address; /* of the block in the image's memory, 8-aligned, or
                          of the region, page-aligned */
     uint64_t size;    /* bytes */
+    uint64_t wants;   /* of FATA_WANTS_*; older images end before it */
 };
 
-static_assert(sizeof(struct fata_note) == 40, "as in the file");
+static_assert(sizeof(struct fata_note) == 48, "as in the file");
 static_assert(offsetof(struct fata_note, address) == 24, "as in the file");
+
+/*
+ * A network device whose frames, read and written, begin with a virtio-net
+ * header in little-endian order (virtio 1.2 section 5.1.6). An image that did
+ * not say it wants to know of them, as Solo5's do not, has only plain ones.
+ */
+struct fata_net {
+    uint8_t handle;     /* its place in the manifest */
+    uint8_t header_len; /* FATA_NET_HEADER */
+    uint16_t reserved;  /* 0 */
+    uint32_t features;  /* of FATA_NET_* */
+};
+
+static_assert(sizeof(struct fata_net) == 8, "as in memory");
+
+enum {
+    FATA_NET_HEADER = 10,
+
+    FATA_NET_TX_CHECKSUM = 1, /* takes frames with a partial checksum */
+    FATA_NET_TX_TCP4 = 2,     /* and TCP segments to be cut */
+    FATA_NET_TX_TCP6 = 4,
+    FATA_NET_RX_MERGED = 8, /* may give such frames */
+
+    /* The most such devices; those beyond are plain ones. */
+    FATA_NETS_MAX = 32,
+};
 
 /* The head of each answer. */
 struct fata_answer {

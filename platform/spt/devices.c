@@ -4,10 +4,12 @@
  */
 #include "platform/spt/spt.h"
 #include "platform/spt/syscall.h"
+#include "platform/vnet.h"
 
 enum {
     ETHERNET_HEADER = 14,
-    FRAME_MAX = 65536 + ETHERNET_HEADER,
+    VLAN = 4,
+    FRAME_MAX = VNET_LEN_LONG + ETHERNET_HEADER + VLAN + UINT16_MAX,
 };
 
 /*
@@ -15,6 +17,13 @@ enum {
  * writev is outside the cage; pages of it are supplied on first use.
  */
 static uint8_t frame[FRAME_MAX];
+
+static_assert((int)FATA_NET_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
+                  (int)FATA_NET_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
+                  (int)FATA_NET_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
+                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED,
+              "features are passed on as they are");
+static_assert((int)FATA_NET_HEADER == (int)VNET_LEN, "as the tender has it");
 
 static const struct solo5_entry *entry_of(struct platform *platform,
                                           uint32_t handle, uint32_t type)
@@ -48,6 +57,22 @@ enum err platform_net_open(struct platform *platform, const char *name,
         entry_of(platform, handle, SOLO5_DEVICE_NET);
     *info = (struct platform_net_info){.handle = handle, .mtu = entry->net.mtu};
     memcpy(info->mac, entry->net.mac, sizeof(info->mac));
+    for (struct reader r = reader_of(spt_answer(FATA_ANSWER_NET));
+         r.rest.len > 0;) {
+        uint8_t about = get_u8(&r);
+        uint8_t header_len = get_u8(&r);
+        (void)get_le16(&r);
+        uint32_t features = get_le32(&r);
+        if (about != handle || r.failed)
+            continue;
+        /* Unknown headers would be taken for frames. */
+        if (header_len != VNET_LEN && header_len != VNET_LEN_LONG)
+            return ERR_IO;
+        platform->vnet_len[handle] = header_len;
+        info->features = features;
+        if ((features & FATA_NET_RX_MERGED) != 0)
+            platform->merged |= UINT64_C(1) << handle;
+    }
     platform->has_net = true;
     return OK;
 }
@@ -73,11 +98,15 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_NET);
+    size_t header = platform->vnet_len[handle];
     struct bytes whole = parts[0];
 
-    assert(offload->checksum_offset == 0 && offload->gso_size == 0);
-    if (count > 1) {
+    assert(header > 0 ||
+           (offload->checksum_offset == 0 && offload->gso_size == 0));
+    if (count > 1 || header > 0) {
         struct writer w = WRITER(frame);
+        if (header > 0)
+            vnet_put(&w, header, offload, parts[0]);
         for (size_t i = 0; i < count; i++)
             put_bytes(&w, parts[i]);
         assert(!w.failed);
@@ -87,6 +116,8 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
         syscall3(SYS_WRITE, entry->hostfd, (long)whole.at, (long)whole.len);
     if (n == (long)whole.len)
         return OK;
+    if (n == -ERRNO_EINVAL) /* the host does not like what is in the frame */
+        return ERR_AGAIN;
     return outcome(n);
 }
 
@@ -94,38 +125,6 @@ void platform_net_flush(struct platform *platform, uint32_t handle)
 {
     (void)platform;
     (void)handle;
-}
-
-/*
- * Read a frame into `p`. An MTU of 1500 fits one piece; longer frames are read
- * aside and then spread over as many pieces as it takes.
- */
-static long read_frame(const struct solo5_entry *entry, struct pbuf_pool *pool,
-                       struct pbuf *p)
-{
-    uint32_t most = entry->net.mtu + (uint32_t)ETHERNET_HEADER;
-
-    if (most <= pbuf_tailroom(p)) {
-        long n = syscall3(SYS_READ, entry->hostfd, (long)p->at,
-                          (long)pbuf_tailroom(p));
-        if (n > 0)
-            p->len = (uint32_t)n;
-        return n;
-    }
-
-    long n = syscall3(SYS_READ, entry->hostfd, (long)frame, sizeof(frame));
-    if (n <= 0)
-        return n;
-    struct bytes rest = bytes_of(frame, (size_t)n);
-    rest = bytes_after(rest, pbuf_append(p, rest));
-    while (rest.len > 0) {
-        p->next = pbuf_take(pool);
-        if (p->next == NULL)
-            return -ERRNO_ENOMEM; /* lost, as on any network */
-        p = p->next;
-        rest = bytes_after(rest, pbuf_append(p, rest));
-    }
-    return n;
 }
 
 /*
@@ -144,21 +143,68 @@ static enum err drop_frames(const struct solo5_entry *entry, size_t max)
     return OK;
 }
 
+/*
+ * Where the next frame is read to, after `header` bytes of the headroom: an
+ * ordinary piece if the MTU lets it fit, or a large one. NULL: it is read
+ * aside into `frame`, and spread over as many pieces as it takes.
+ */
+static struct pbuf *piece_for(struct pbuf_pool *pool, uint32_t most)
+{
+    if (most > PBUF_ROOM - PBUF_HEADROOM)
+        return pbuf_take_large(pool);
+    return pbuf_take(pool);
+}
+
+/* A frame that was read, `n` bytes with its header: as a packet, or NULL. */
+static struct pbuf *packet_of(struct pbuf_pool *pool, struct pbuf *p, size_t n,
+                              size_t header)
+{
+    uint8_t bytes[VNET_LEN_LONG];
+
+    if (n <= header) { /* not even a frame */
+        pbuf_give(p);
+        return NULL;
+    }
+    if (p == NULL) {
+        memcpy(bytes, frame, header);
+        p = pbuf_take_copy(pool, bytes_of(frame + header, n - header));
+        if (p == NULL)
+            return NULL; /* lost, as on any network */
+    } else {
+        memcpy(bytes, p->at - header, header);
+        p->len = (uint32_t)(n - header);
+        if (pbuf_is_large(p))
+            p = pbuf_compact(p);
+    }
+    if (header > 0 && !vnet_accept(bytes_of(bytes, header), p))
+        vnet_void(p);
+    return p;
+}
+
 enum err platform_net_receive(struct platform *platform, uint32_t handle,
                               struct pbuf_pool *pool, struct pbuf **packets,
                               size_t max, size_t *count)
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_NET);
+    uint32_t header = platform->vnet_len[handle];
+    uint32_t most = entry->net.mtu + (uint32_t)ETHERNET_HEADER;
 
-    for (*count = 0; *count < max; ++*count) {
-        struct pbuf *p = pbuf_take(pool);
+    if (platform->merged & UINT64_C(1) << handle)
+        most = PBUF_LARGE_ROOM;
+    *count = 0;
+    for (size_t tried = 0; tried < max; tried++) {
+        struct pbuf *p = piece_for(pool, most);
+        uint8_t *at = frame;
+        size_t room = sizeof(frame);
         /* What has been read may free buffers once it is dealt with. */
-        if (p == NULL && *count > 0)
-            return OK;
-        if (p == NULL)
-            return drop_frames(entry, max);
-        long n = read_frame(entry, pool, p);
+        if (p == NULL && pool->full.in_use == pool->full.capacity)
+            return *count > 0 ? OK : drop_frames(entry, max);
+        if (p != NULL) {
+            at = p->at - header;
+            room = pbuf_tailroom(p) + header;
+        }
+        long n = syscall3(SYS_READ, entry->hostfd, (long)at, (long)room);
         if (n <= 0) {
             pbuf_give(p);
             /* The end of the device is told when all it gave has been. */
@@ -166,7 +212,9 @@ enum err platform_net_receive(struct platform *platform, uint32_t handle,
                 return OK;
             return ERR_IO;
         }
-        packets[*count] = p;
+        packets[*count] = packet_of(pool, p, (size_t)n, header);
+        if (packets[*count] != NULL)
+            ++*count;
     }
     return OK;
 }

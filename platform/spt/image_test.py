@@ -134,10 +134,10 @@ def a_fortified_function_stops_an_overflow():
 
 
 def without_note(path):
-    """The image as a tender sees it that does not know Fata's note."""
+    """The image as a tender sees it that does not know Fata's notes."""
     with open(path, "rb") as f:
         data = f.read()
-    assert data.count(b"Fata\0\0\0\0") == 1
+    assert data.count(b"Fata\0\0\0\0") >= 1
     other = path + ".stock"
     with open(other, "wb") as f:
         f.write(data.replace(b"Fata\0\0\0\0", b"Nobo\0\0\0\0"))

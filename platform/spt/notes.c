@@ -21,11 +21,12 @@ _Alignas(8) uint8_t spt_answers[FATA_ANSWERS_BYTES];
 
 static const struct fata_note fata_note IN_SECTION(".note.fata") = {
     .namesz = 5,
-    .descsz = 20,
+    .descsz = 28,
     .type = FATA_NOTE_ANSWERS,
     .name = "Fata",
     .address = (uint64_t)spt_answers,
-    .size = sizeof(spt_answers)};
+    .size = sizeof(spt_answers),
+    .wants = FATA_WANTS_NET};
 
 _Alignas(FATA_COUNTERS_PAGE) uint8_t spt_counters[FATA_COUNTERS_BYTES];
 

@@ -25,6 +25,8 @@ struct platform {
     bool has_net;         /* so that there is something to poll for */
     bool flushes;         /* the tender lets us call fdatasync */
     struct bytes entropy; /* of the tender's, not used yet */
+    uint8_t vnet_len[PLATFORM_HANDLES]; /* of the header before frames */
+    uint64_t merged; /* bit of each handle whose frames may be large */
     struct epoll_event events[PLATFORM_HANDLES];
 };
 

@@ -29,6 +29,7 @@ enum {
     ERRNO_EIO = 5,
     ERRNO_EAGAIN = 11,
     ERRNO_ENOMEM = 12,
+    ERRNO_EINVAL = 22,
     ERRNO_ENOBUFS = 105,
 };
 

@@ -13,7 +13,8 @@
 enum { MTU_OF_ETHERNET = 1500, SECTOR = 512 };
 
 /* A copy of the inherited descriptor that `source`, "@N", names; or -1. */
-static int inherited_open(const char *source, uint16_t *mtu)
+static int inherited_open(const char *source, uint16_t *mtu,
+                          struct net_offload *offload)
 {
     char *end;
     long fd = strtol(source + 1, &end, 10);
@@ -37,20 +38,26 @@ static int inherited_open(const char *source, uint16_t *mtu)
         return -1;
     }
     *mtu = tap_mtu_of(copy);
-    if (*mtu == 0)
+    if (*mtu == 0) {
         *mtu = MTU_OF_ETHERNET;
+        *offload = (struct net_offload){0};
+    } else if (!tap_agree(copy, offload)) {
+        (void)close(copy);
+        return -1;
+    }
     return copy;
 }
 
-bool net_attach(struct solo5_entry *entry, const char *source)
+bool net_attach(struct solo5_entry *entry, const char *source,
+                struct net_offload *offload)
 {
     static const uint8_t none[sizeof(entry->net.mac)];
     int fd;
 
     if (source[0] == '@')
-        fd = inherited_open(source, &entry->net.mtu);
+        fd = inherited_open(source, &entry->net.mtu, offload);
     else
-        fd = tap_open(source, &entry->net.mtu);
+        fd = tap_open(source, &entry->net.mtu, offload);
     if (fd < 0)
         return false;
     if (memcmp(entry->net.mac, none, sizeof(none)) == 0) {

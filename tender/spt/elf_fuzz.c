@@ -115,9 +115,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (elf_note(&elf, &elf_note_manifest, &note, &why) &&
         manifest_parse(&manifest, note))
         check(guest_write_boot_info(&guest, &elf, &manifest, no_words, 3, 4));
+    const struct guest_answers answers = {
+        .random = random, .flushes = true, .counters = true, .net_count = 1};
     if (guest_load(&guest, &elf, -1) &&
-            elf_note(&elf, &elf_note_fata, &note, &why) ||
-        elf_note(&elf, &elf_note_counters, &note, &why))
-        guest_write_answers(&guest, &elf, note, random, true);
+        (elf_note(&elf, &elf_note_fata, &note, &why) ||
+         elf_note(&elf, &elf_note_counters, &note, &why))) {
+        (void)guest_wants(note);
+        (void)guest_write_answers(&guest, &elf, note, &answers);
+    }
     return 0;
 }

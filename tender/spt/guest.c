@@ -152,32 +152,59 @@ bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size)
     return true;
 }
 
-void guest_write_answers(const struct guest *guest, const struct elf *elf,
-                         struct bytes note, const uint8_t *random, bool flushes,
-                         bool counters)
+uint64_t guest_wants(struct bytes note)
 {
-    uint8_t answers[FATA_ANSWERS_BYTES] = {0};
-    struct writer w = WRITER(answers);
+    struct reader r = reader_of(note);
+
+    (void)get_le64(&r);
+    (void)get_le64(&r);
+    return get_le64(&r);
+}
+
+static void put_nets(struct writer *w, const struct guest_answers *answers)
+{
+    uint8_t text[sizeof(answers->nets)];
+    struct writer nets = WRITER(text);
+
+    for (uint32_t i = 0; i < answers->net_count; i++) {
+        put_u8(&nets, answers->nets[i].handle);
+        put_u8(&nets, answers->nets[i].header_len);
+        put_le16(&nets, 0);
+        put_le32(&nets, answers->nets[i].features);
+    }
+    if (nets.len > 0)
+        put_answer(w, FATA_ANSWER_NET, written(&nets));
+}
+
+bool guest_write_answers(const struct guest *guest, const struct elf *elf,
+                         struct bytes note, const struct guest_answers *answers)
+{
+    uint8_t text[FATA_ANSWERS_BYTES] = {0};
+    struct writer w = WRITER(text);
     struct reader r = reader_of(note);
     uint64_t address = get_le64(&r);
     uint64_t size = get_le64(&r);
     const uint8_t yes[] = {1, 0, 0, 0};
 
-    put_answer(&w, FATA_ANSWER_ENTROPY, bytes_of(random, FATA_ENTROPY_BYTES));
+    put_answer(&w, FATA_ANSWER_ENTROPY,
+               bytes_of(answers->random, FATA_ENTROPY_BYTES));
     put_answer(&w, FATA_ANSWER_CANARY,
-               bytes_of(random + FATA_ENTROPY_BYTES, 8));
-    if (flushes)
+               bytes_of(answers->random + FATA_ENTROPY_BYTES, 8));
+    if (answers->flushes)
         put_answer(&w, FATA_ANSWER_BLOCK_FLUSH, BYTES(yes));
-    if (counters)
+    if (answers->counters)
         put_answer(&w, FATA_ANSWER_COUNTERS, BYTES(yes));
+    put_nets(&w, answers);
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);
 
     uint8_t *to = guest_at(guest, address, size);
-    if (!r.failed && to != NULL && address >= SOLO5_IMAGE_START &&
-        size >= w.len && guest_is_writable(elf, address, size))
-        memcpy(to, answers, w.len);
-    explicit_bzero(answers, sizeof(answers));
+    bool sense = !r.failed && to != NULL && address >= SOLO5_IMAGE_START &&
+                 size >= w.len && guest_is_writable(elf, address, size);
+    if (sense)
+        memcpy(to, text, w.len);
+    explicit_bzero(text, sizeof(text));
+    return sense;
 }
 
 _Noreturn void guest_enter(const struct guest *guest, uint64_t entry)

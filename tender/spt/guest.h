@@ -11,6 +11,7 @@
 #ifndef TENDER_SPT_GUEST_H
 #define TENDER_SPT_GUEST_H
 
+#include "abi/fata.h"
 #include "abi/solo5.h"
 #include "base/bytes.h"
 #include "base/err.h"
@@ -57,16 +58,28 @@ MUST_USE bool guest_write_boot_info(const struct guest *guest,
 /* Whether the guest may write to all of [address, address + size). */
 bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size);
 
-/*
- * Write answers to where the image's note (abi/fata.h) wants them. Where there
- * is no sense in it, nothing is written.
- */
-void guest_write_answers(const struct guest *guest, const struct elf *elf,
-                         struct bytes note, const uint8_t *random, bool flushes,
-                         bool counters);
-
-/* How many random bytes guest_write_answers takes. */
+/* How many random bytes there are among the answers. */
 enum { GUEST_RANDOM_BYTES = 64 + 8 };
+
+/* What to answer an image (abi/fata.h). */
+struct guest_answers {
+    const uint8_t *random; /* GUEST_RANDOM_BYTES */
+    bool flushes;
+    bool counters;
+    uint32_t net_count; /* at most FATA_NETS_MAX */
+    struct fata_net nets[FATA_NETS_MAX];
+};
+
+/* What the image's note wants, of FATA_WANTS_*. */
+uint64_t guest_wants(struct bytes note);
+
+/*
+ * Write answers to where the image's note wants them. False: there is no sense
+ * in what it says, or no room there; nothing is written.
+ */
+bool guest_write_answers(const struct guest *guest, const struct elf *elf,
+                         struct bytes note,
+                         const struct guest_answers *answers);
 
 /* Jump to the image. */
 _Noreturn void guest_enter(const struct guest *guest, uint64_t entry);

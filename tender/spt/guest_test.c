@@ -151,11 +151,56 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
         .start = 0x101000, .end = 0x102000, .flags = flags};
     put_le64(&w, address);
     put_le64(&w, size);
-    guest_write_answers(&guest, &elf, written(&w), random, true, true);
+    const struct guest_answers answers = {
+        .random = random, .flushes = true, .counters = true};
+    bool said = guest_write_answers(&guest, &elf, written(&w), &answers);
+    bool done = false;
     for (size_t i = 0; i < ROOM; i++)
-        if (guest.memory[i] != 0)
-            return true;
-    return false;
+        done = done || guest.memory[i] != 0;
+    CHECK_EQ(said, done);
+    return done;
+}
+
+static void all_answers_fit_the_smallest_block(void)
+{
+    static struct elf elf;
+    static uint8_t random[GUEST_RANDOM_BYTES];
+    struct guest guest = fresh(0);
+    struct guest_answers answers = {.random = random,
+                                    .flushes = true,
+                                    .counters = true,
+                                    .net_count = FATA_NETS_MAX};
+    uint8_t note[24];
+    struct writer w = WRITER(note);
+
+    put_le64(&w, 0x101000);
+    put_le64(&w, FATA_ANSWERS_BYTES);
+    put_le64(&w, FATA_WANTS_NET);
+    for (uint8_t i = 0; i < FATA_NETS_MAX; i++)
+        answers.nets[i] = (struct fata_net){
+            .handle = i, .header_len = FATA_NET_HEADER, .features = 0x01020304};
+    CHECK_EQ(guest_wants(written(&w)), FATA_WANTS_NET);
+    /* An image from before there was anything to want. */
+    CHECK_EQ(guest_wants(bytes_first(written(&w), 16)), 0);
+    CHECK(guest_write_answers(&guest, &elf, written(&w), &answers));
+
+    struct reader r = reader_of(bytes_of(
+        guest_at(&guest, 0x101000, FATA_ANSWERS_BYTES), FATA_ANSWERS_BYTES));
+    for (;;) {
+        uint32_t tag = get_le32(&r), len = get_le32(&r);
+        if (tag == FATA_ANSWER_NET || tag == FATA_ANSWER_END)
+            CHECK_EQ(len, tag == FATA_ANSWER_NET ? FATA_NETS_MAX * 8 : 0);
+        if (tag == FATA_ANSWER_NET || tag == FATA_ANSWER_END)
+            break;
+        (void)get_bytes(&r, (len + 7) / 8 * 8);
+    }
+    for (uint8_t i = 0; i < FATA_NETS_MAX; i++) {
+        CHECK_EQ(get_u8(&r), i);
+        CHECK_EQ(get_u8(&r), FATA_NET_HEADER);
+        CHECK_EQ(get_le16(&r), 0);
+        CHECK_EQ(get_le32(&r), 0x01020304);
+    }
+    CHECK(!r.failed);
 }
 
 static void answers_go_only_where_the_guest_itself_may_write(void)
@@ -184,5 +229,6 @@ int main(void)
     RUN(addresses_outside_memory_have_no_place);
     RUN(the_largest_manifest_and_command_line_fit_below_the_image);
     RUN(answers_go_only_where_the_guest_itself_may_write);
+    RUN(all_answers_fit_the_smallest_block);
     return test_result();
 }

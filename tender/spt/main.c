@@ -51,7 +51,8 @@ struct image {
     struct bytes file;
     struct elf elf;
     union manifest manifest;
-    struct bytes fata_note; /* empty if it has none */
+    struct bytes fata_note;                         /* empty if it has none */
+    struct net_offload offloads[SOLO5_ENTRIES_MAX]; /* by handle */
     struct bytes counters_note;
 };
 
@@ -68,6 +69,9 @@ static _Noreturn void usage(void)
         "                                 interface TAP\n"
         "  --net:NAME=@FD                 or to the open descriptor FD\n"
         "  --net-mac:NAME=MAC             its address (default: a random one)\n"
+        "  --net-offload:NAME=HOW         what is left to the tap, if it and\n"
+        "                                 the guest can: on (the default),\n"
+        "                                 checksum or off\n"
         "  --block:NAME=PATH              attach block device NAME to a file\n"
         "  --block-sector-size:NAME=N     its block size (default: 512)\n"
         "  --counters=FILE                show the guest's counters in FILE\n"
@@ -134,6 +138,7 @@ static struct options parse_options(char **words)
             options.executable_heap = true;
         } else if (after(*words, "--net:") == NULL &&
                    after(*words, "--net-mac:") == NULL &&
+                   after(*words, "--net-offload:") == NULL &&
                    after(*words, "--block:") == NULL &&
                    after(*words, "--block-sector-size:") == NULL) {
             warnx("Invalid option: `%s'", *words);
@@ -246,9 +251,52 @@ static void set_sector_size(struct solo5_entry *entry, const char *text)
     entry->block.block_size = (uint16_t)size;
 }
 
-static void attach_devices(union manifest *manifest,
-                           const struct options *options)
+static void set_offload(struct net_offload *offload, const char *how)
 {
+    if (strcmp(how, "checksum") == 0)
+        offload->features &= FATA_NET_TX_CHECKSUM;
+    else if (strcmp(how, "off") == 0)
+        offload->features = 0;
+    else if (strcmp(how, "on") != 0)
+        errx(1,
+             "Malformed argument to --net-offload: '%s' is not on, checksum or "
+             "off",
+             how);
+}
+
+/* Let the host do for the image's devices whatever it can. */
+static void want_offloads(struct image *image)
+{
+    uint32_t count = 0;
+
+    if ((guest_wants(image->fata_note) & FATA_WANTS_NET) == 0)
+        return;
+    for (uint32_t i = 1; i < image->manifest.count; i++) {
+        if (image->manifest.entries[i].type == SOLO5_DEVICE_NET &&
+            count++ < FATA_NETS_MAX)
+            image->offloads[i].features = FATA_NET_TX_CHECKSUM |
+                                          FATA_NET_TX_TCP4 | FATA_NET_TX_TCP6 |
+                                          FATA_NET_RX_MERGED;
+    }
+}
+
+/* Tell the image which of its devices have headers before frames. */
+static void answer_nets(struct guest_answers *answers,
+                        const struct image *image)
+{
+    for (uint32_t i = 1; i < image->manifest.count; i++) {
+        if (image->offloads[i].header_len > 0)
+            answers->nets[answers->net_count++] = (struct fata_net){
+                .handle = (uint8_t)i,
+                .header_len = (uint8_t)image->offloads[i].header_len,
+                .features = image->offloads[i].features,
+            };
+    }
+}
+
+static void attach_devices(struct image *image, const struct options *options)
+{
+    union manifest *manifest = &image->manifest;
     struct solo5_entry *entry;
     const char *value;
 
@@ -258,25 +306,31 @@ static void attach_devices(union manifest *manifest,
         if ((entry = match(manifest, word, "--net-mac:", SOLO5_DEVICE_NET,
                            &value)) != NULL)
             set_mac(entry, value);
+        if ((entry = match(manifest, word, "--net-offload:", SOLO5_DEVICE_NET,
+                           &value)) != NULL)
+            set_offload(&image->offloads[entry - manifest->entries], value);
         if ((entry = match(manifest, word, "--block-sector-size:",
                            SOLO5_DEVICE_BLOCK, &value)) != NULL)
             set_sector_size(entry, value);
     }
     for (size_t i = 0; i < options->device_count; i++) {
         char *word = options->devices[i];
-        bool (*attach)(struct solo5_entry *, const char *) = net_attach;
         entry = match(manifest, word, "--net:", SOLO5_DEVICE_NET, &value);
-        if (entry == NULL) {
-            attach = block_attach;
+        if (entry == NULL)
             entry =
                 match(manifest, word, "--block:", SOLO5_DEVICE_BLOCK, &value);
-        }
         if (entry == NULL)
             continue;
         if (entry->attached != 0)
             errx(1, "%s: device '%s' is attached already: give the option once",
                  word, entry->name);
-        if (!attach(entry, value))
+        bool attached;
+        if (entry->type == SOLO5_DEVICE_NET)
+            attached = net_attach(entry, value,
+                                  &image->offloads[entry - manifest->entries]);
+        else
+            attached = block_attach(entry, value);
+        if (!attached)
             errx(1, "%s: could not attach device '%s'", word, entry->name);
     }
     const struct solo5_entry *missing = manifest_find_unattached(manifest);
@@ -395,7 +449,8 @@ int main(int argc, char **argv)
         err(1, "cannot create an epoll set and a timer");
 
     open_image(&image, &options);
-    attach_devices(&image.manifest, &options);
+    want_offloads(&image);
+    attach_devices(&image, &options);
     if (!guest_map(&guest, options.mem_size, options.executable_heap))
         err(1,
             "cannot have %llu MiB of memory for the guest: give a smaller "
@@ -414,8 +469,17 @@ int main(int argc, char **argv)
         if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
             err(1, "no random bytes for the guest");
         grants.flushes = true;
-        guest_write_answers(&guest, &image.elf, image.fata_note, random, true,
-                            counters);
+        struct guest_answers answers = {
+            .random = random, .flushes = true, .counters = counters};
+        answer_nets(&answers, &image);
+        /* An image that is not told would take headers for frames. */
+        if (!guest_write_answers(&guest, &image.elf, image.fata_note,
+                                 &answers) &&
+            answers.net_count > 0)
+            errx(1,
+                 "%s: there is no room for answers where it wants them: "
+                 "give --net-offload:NAME=off",
+                 options.image);
         explicit_bzero(random, sizeof(random));
     }
     /* A console that nobody reads any more is no reason to end, and of a

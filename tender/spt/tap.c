@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "abi/fata.h"
+
 static_assert(IFNAMSIZ == 16, "names have up to 15 characters");
 
 /* An ioctl of network interfaces. Returns 0 or the error. */
@@ -69,7 +71,7 @@ static void explain_attach(const char *name, int error)
               name, name);
         break;
     case EINVAL:
-        warnx("network interface '%s' is not a tap interface of one queue. "
+        warnx("network interface '%s' is not a tap interface. "
               "To make one: ip tuntap add NAME mode tap user $USER",
               name);
         break;
@@ -78,7 +80,81 @@ static void explain_attach(const char *name, int error)
     }
 }
 
-int tap_open(const char *name, uint16_t *mtu)
+bool tap_agree(int fd, struct net_offload *offload)
+{
+    static const unsigned merged[] = {
+        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
+        TUN_F_CSUM | TUN_F_TSO4,
+    };
+    struct ifreq interface = {0};
+    uint32_t wanted = offload->features;
+    int len = FATA_NET_HEADER, little = 1;
+
+    *offload = (struct net_offload){0};
+    if (ioctl(fd, (int)TUNGETIFF, &interface) != 0 ||
+        (interface.ifr_flags & IFF_VNET_HDR) == 0) {
+        /* Whoever had it before us may have asked for frames larger than the
+         * MTU. */
+        (void)ioctl(fd, TUNSETOFFLOAD, 0);
+        return true;
+    }
+    if (wanted == 0) {
+        warnx("tap interface '%s' was opened with headers before frames, "
+              "which this image does not know of: open it without "
+              "IFF_VNET_HDR",
+              interface.ifr_name);
+        return false;
+    }
+    if (ioctl(fd, (int)TUNSETVNETHDRSZ, &len) != 0) {
+        warnx("tap interface '%s' does not take headers of %d bytes: %s",
+              interface.ifr_name, len, strerror(errno));
+        return false;
+    }
+    (void)ioctl(fd, (int)TUNSETVNETLE, &little); /* our order anyway */
+    offload->header_len = FATA_NET_HEADER;
+    offload->features = wanted & ~(uint32_t)FATA_NET_RX_MERGED;
+    if ((wanted & FATA_NET_RX_MERGED) != 0) {
+        for (size_t i = 0; i < sizeof(merged) / sizeof(merged[0]); i++) {
+            if (ioctl(fd, TUNSETOFFLOAD, merged[i]) == 0) {
+                offload->features |= FATA_NET_RX_MERGED;
+                return true;
+            }
+        }
+    }
+    (void)ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM);
+    return true;
+}
+
+/*
+ * Attach with whatever flags the interface takes: headers before frames if
+ * something is to be left to the host and it can, several queues if it is made
+ * so. Returns 0, or the error.
+ */
+static int attach(int fd, const char *name, uint32_t wanted)
+{
+    static const int queues[] = {0, IFF_MULTI_QUEUE};
+    unsigned known = 0;
+    int error = 0;
+
+    (void)ioctl(fd, (int)TUNGETFEATURES, &known);
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+        struct ifreq interface = {0};
+        int flags = IFF_TAP | IFF_NO_PI | queues[i];
+        if (wanted != 0 && (known & IFF_VNET_HDR) != 0)
+            flags |= IFF_VNET_HDR;
+        interface.ifr_flags = (short)flags;
+        memcpy(interface.ifr_name, name, strlen(name));
+        if (ioctl(fd, (int)TUNSETIFF, &interface) == 0)
+            return 0;
+        error = errno;
+        if (error != EINVAL)
+            break;
+    }
+    return error;
+}
+
+int tap_open(const char *name, uint16_t *mtu, struct net_offload *offload)
 {
     struct ifreq interface = {0};
 
@@ -100,15 +176,16 @@ int tap_open(const char *name, uint16_t *mtu)
               strerror(errno));
         return -1;
     }
-    interface.ifr_flags = IFF_TAP | IFF_NO_PI;
-    if (ioctl(fd, (int)TUNSETIFF, &interface) != 0) {
-        explain_attach(name, errno);
+    int error = attach(fd, name, offload->features);
+    if (error != 0) {
+        explain_attach(name, error);
         (void)close(fd);
         return -1;
     }
-    /* Whoever had it before us may have asked for frames larger than the MTU.
-     */
-    (void)ioctl(fd, TUNSETOFFLOAD, 0);
+    if (!tap_agree(fd, offload)) {
+        (void)close(fd);
+        return -1;
+    }
     *mtu = tap_mtu_of(fd);
     if (*mtu == 0) {
         warnx("cannot learn the MTU of '%s': is it still there?", name);
