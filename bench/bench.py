@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -168,11 +169,26 @@ def tcp_memory():
     got = alternate(1 if harness.quick else 3, ours=lambda: measured(
         os.path.join(BUILD, "bench/tcp_memory"),
         "1" if harness.quick else "3", preexec_fn=pin(0)))["ours"]
-    figure("TCP in memory, bytes", got["bytes_per_second"] / 1e6, "MB/s",
-           more_is_better=True, cpu_share=got["bytes_cpu_share"])
-    figure("TCP in memory, connections", got["cycles_per_second"],
-           "connect-request-close/s", more_is_better=True,
-           cpu_share=got["cycles_cpu_share"])
+    for name, key, unit, scale, least, aim in (
+            ("TCP in memory, one stream", "bytes", "Gbit/s", 8e-9, 20, 40),
+            ("TCP in memory, requests on 64 connections", "requests",
+             "k/s", 1e-3, 600, 1200),
+            ("TCP in memory, connect-request-close", "cycles", "k/s", 1e-3,
+             300, 1000)):
+        figure(name, got[f"{key}_per_second"] * scale, unit, None, least, aim,
+               True, cpu_share=got[f"{key}_cpu_share"])
+
+
+def micro():
+    """What the smallest things cost."""
+    wait_quiet()
+    text = output(os.path.join(BUILD, "bench/micro"), preexec_fn=pin(0))
+    costs = dict(re.findall(r"^(.+) ([\d.]+) ns$", text, re.M))
+    for name, line, least, aim in (
+            ("task switch", "task_switch", 20, 10),
+            ("timer, arm and cancel", "timer_arm_and_cancel", 30, 15),
+            ("packet buffer, take and give", "pbuf_take_and_give", 20, 8)):
+        figure(name, float(costs[line]), "ns", None, least, aim)
 
 
 def build():
@@ -207,7 +223,7 @@ def build():
 
 PARTS = {"hello": hello, "first_reply": first_reply, "sizes": sizes,
          "memory": memory, **Network(figure, project, spt_image).parts(),
-         "tcp_memory": tcp_memory, "build": build}
+         "tcp_memory": tcp_memory, "micro": micro, "build": build}
 
 
 # ---- telling

@@ -4,8 +4,9 @@
  *
  *     tcp_memory SECONDS
  *
- * First one connection carries bytes as fast as it can, then connections are
- * opened one after another, each for one small request and its reply.
+ * First one connection carries bytes as fast as it can; then requests go and
+ * replies come back on connections that stay; then connections are opened one
+ * after another, each for one small request and its reply.
  */
 #include <sys/mman.h>
 
@@ -20,6 +21,8 @@ enum {
     PBUFS = 8192,
     DISCARD = 9,
     ANSWER = 80,
+    ASK = 81,
+    ASKING = 64, /* connections that ask again and again */
 };
 
 /* One end of the wire, and the stack behind it. */
@@ -271,6 +274,67 @@ static void make_connections(void *argument)
     stop = true;
 }
 
+/* ----- requests ----- */
+
+static uint64_t replies;
+
+static void reply_again(struct fata_flow *flow, void *context)
+{
+    struct bytes request;
+    size_t taken;
+    enum err err;
+
+    (void)context;
+    while ((err = fata_flow_try_read(flow, &request)) == OK) {
+        fata_flow_consume(flow, request.len);
+        need(fata_flow_try_write(flow, TEXT("reply"), &taken) == OK,
+             "replying");
+    }
+    if (err != ERR_AGAIN)
+        fata_flow_abort(flow);
+}
+
+static void reply_accept(void *context, struct fata_flow *flow)
+{
+    fata_flow_set_handler(flow, reply_again, context);
+}
+
+static void ask_again(struct fata_flow *flow, void *context)
+{
+    struct bytes reply;
+    size_t taken;
+
+    (void)context;
+    if (fata_flow_try_read(flow, &reply) != OK)
+        return;
+    need(reply.len == 5, "reading the reply");
+    fata_flow_consume(flow, reply.len);
+    replies++;
+    need(fata_flow_try_write(flow, TEXT("request"), &taken) == OK, "asking");
+}
+
+static void make_requests(void *argument)
+{
+    uint64_t end = fata_deadline(&client.env, *(const uint64_t *)argument);
+    struct fata_endpoint peer = {.ip = fata_ip_from_v4(0x0a000001),
+                                 .port = ASK};
+    struct fata_flow *flows[ASKING];
+    size_t taken;
+
+    for (size_t i = 0; i < ASKING; i++) {
+        need(fata_tcp_connect(client.stack, &peer, &flows[i],
+                              fata_deadline(&client.env, SECONDS(5))) == OK,
+             "connecting");
+        fata_flow_set_handler(flows[i], ask_again, NULL);
+        need(fata_flow_try_write(flows[i], TEXT("request"), &taken) == OK,
+             "asking");
+    }
+    need(fiber_sleep(&client.loop, end) == OK, "sleeping");
+    for (size_t i = 0; i < ASKING; i++)
+        fata_flow_abort(flows[i]);
+    stop = true;
+}
+
 /* Run `work` on a fiber of the client: rate per second, CPU per wall time. */
 static void measure(const char *name, const char *share, fiber_entry *work,
                     uint64_t duration, const uint64_t *count)
@@ -306,12 +370,17 @@ int main(int argc, char **argv)
     start_side(&client, &server, 2);
     need(fata_tcp_listen(server.stack, DISCARD, NULL, discard_accept, NULL,
                          &listener) == OK &&
+             fata_tcp_listen(server.stack, ASK, NULL, reply_accept, NULL,
+                             &listener) == OK &&
              fata_tcp_listen(server.stack, ANSWER, NULL, answer_accept, NULL,
                              &listener) == OK,
          "listening");
     printf("{");
     measure("bytes_per_second", "bytes_cpu_share", send_bytes, duration,
             &received);
+    printf(", ");
+    measure("requests_per_second", "requests_cpu_share", make_requests,
+            duration, &replies);
     printf(", ");
     measure("cycles_per_second", "cycles_cpu_share", make_connections, duration,
             &completed);
