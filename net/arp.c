@@ -12,8 +12,6 @@ enum {
     CHALLENGE_TRIES = 2,
 };
 
-#define DEFEND_INTERVAL SECONDS(10) /* RFC 5227 section 1.1 */
-
 static const uint8_t everyone[FATA_MAC_LEN] = {0xff, 0xff, 0xff,
                                                0xff, 0xff, 0xff};
 
@@ -54,10 +52,11 @@ void fata_arp_put(struct writer *w, const struct fata_arp *arp)
 
 enum err arp_init(struct arp *arp, struct arena *arena,
                   const uint8_t mac[FATA_MAC_LEN], const struct hash_key *key,
-                  uint32_t entries)
+                  uint32_t entries, struct fata_random *random)
 {
     *arp = (struct arp){.key = *key};
     memcpy(arp->mac, mac, FATA_MAC_LEN);
+    acd_init(&arp->acd, mac, &acd_hurried, random);
     for (int i = 0; i < ARP_STATES; i++)
         list_init(&arp->lists[i]);
     enum err err = hash_table_init(&arp->table, arena, entries);
@@ -167,7 +166,14 @@ static struct arp_entry *create(struct arp *arp, uint32_t ip,
     return entry;
 }
 
-void arp_set_address(struct arp *arp, uint32_t address, uint32_t mask)
+void arp_probe(struct arp *arp, uint32_t address, uint64_t now)
+{
+    assert(arp->address == 0);
+    acd_probe(&arp->acd, address, now);
+}
+
+void arp_set_address(struct arp *arp, uint32_t address, uint32_t mask,
+                     uint64_t now)
 {
     for (int i = 0; i < ARP_STATES; i++) {
         while (!list_empty(&arp->lists[i]))
@@ -175,7 +181,10 @@ void arp_set_address(struct arp *arp, uint32_t address, uint32_t mask)
     }
     arp->address = address;
     arp->mask = mask;
-    arp->defend_after = 0;
+    if (address != 0)
+        acd_use(&arp->acd, address, now);
+    else
+        acd_stop(&arp->acd);
 }
 
 static void ask(struct arp *arp, uint32_t ip, const uint8_t to[FATA_MAC_LEN],
@@ -407,25 +416,32 @@ static void answer(struct arp *arp, const struct fata_arp *request,
     arp->counters.sent++;
 }
 
-/* Another station uses our address: say once in a while that it is ours. */
-static void conflict(struct arp *arp, const struct fata_arp *packet,
-                     uint64_t now, struct arp_out *out)
+/* What became of our address, `claimant` being who is to blame, if anybody. */
+static void obey_acd(struct arp *arp, const struct acd_out *said,
+                     const uint8_t *claimant, struct arp_out *out)
 {
-    arp->counters.conflicts++;
-    out->news = ARP_CONFLICT;
-    out->about = arp->address;
+    static const enum arp_news news[] = {
+        [ACD_NOTHING] = ARP_QUIET,     [ACD_IS_FREE] = ARP_FREE,
+        [ACD_IS_TAKEN] = ARP_TAKEN,    [ACD_CONFLICT] = ARP_CONFLICT,
+        [ACD_GIVEN_UP] = ARP_GIVEN_UP,
+    };
+
+    out->send = said->send;
+    out->packet = said->packet;
+    memcpy(out->to, everyone, FATA_MAC_LEN);
+    arp->counters.sent += said->send;
+    out->news = news[said->event];
+    out->about = said->address;
     memcpy(out->holder, arp->mac, FATA_MAC_LEN);
-    memcpy(out->claimant, packet->sender_mac, FATA_MAC_LEN);
-    if (now < arp->defend_after)
-        return;
-    arp->defend_after = time_add(now, DEFEND_INTERVAL);
-    ask(arp, arp->address, everyone, out);
+    if (claimant != NULL)
+        memcpy(out->claimant, claimant, FATA_MAC_LEN);
 }
 
 void arp_input(struct arp *arp, const struct fata_arp *packet, bool to_us,
                uint64_t now, struct arp_out *out)
 {
     static const uint8_t nobody[FATA_MAC_LEN];
+    struct acd_out said;
 
     *out = (struct arp_out){0};
     if (packet->operation == FATA_ARP_REQUEST)
@@ -439,12 +455,14 @@ void arp_input(struct arp *arp, const struct fata_arp *packet, bool to_us,
     if (fata_mac_is_group(packet->sender_mac) ||
         fata_mac_equal(packet->sender_mac, nobody))
         return;
-    if (arp->address == 0)
-        return;
-    if (packet->sender == arp->address) {
-        conflict(arp, packet, now, out);
+    acd_input(&arp->acd, packet, now, &said);
+    if (said.event != ACD_NOTHING) {
+        arp->counters.conflicts++;
+        obey_acd(arp, &said, packet->sender_mac, out);
         return;
     }
+    if (arp->address == 0)
+        return;
     if (packet->operation == FATA_ARP_REPLY) {
         struct arp_entry *entry = find(arp, packet->sender);
         if (entry != NULL)
@@ -505,7 +523,13 @@ static void tick_probing(struct arp *arp, struct arp_entry *entry, uint64_t now,
 bool arp_tick(struct arp *arp, uint64_t now, struct arp_out *out)
 {
     struct arp_entry *entry;
+    struct acd_out said;
 
+    if (acd_tick(&arp->acd, now, &said)) {
+        *out = (struct arp_out){0};
+        obey_acd(arp, &said, NULL, out);
+        return true;
+    }
     while ((entry = oldest(arp, ARP_REACHABLE)) != NULL && entry->when <= now) {
         entry->tries = 0;
         enter(arp, entry, ARP_STALE, now);
@@ -529,7 +553,7 @@ uint64_t arp_next(const struct arp *arp)
 {
     static const enum arp_state timed[] = {ARP_INCOMPLETE, ARP_PROBING,
                                            ARP_REACHABLE};
-    uint64_t next = TIME_NEVER;
+    uint64_t next = acd_next(&arp->acd);
 
     for (size_t i = 0; i < COUNT_OF(timed); i++) {
         const struct list *list = &arp->lists[timed[i]];
@@ -540,12 +564,6 @@ uint64_t arp_next(const struct arp *arp)
         }
     }
     return next;
-}
-
-void arp_announce(struct arp *arp, struct arp_out *out)
-{
-    *out = (struct arp_out){0};
-    ask(arp, arp->address, everyone, out);
 }
 
 void arp_check(const struct arp *arp)
@@ -574,4 +592,5 @@ void arp_check(const struct arp *arp)
     assert(entries == arp->pool.in_use && entries == arp->table.count);
     assert(entries <= arp->pool.capacity);
     assert(held == arp->held && held <= ARP_HELD_TOTAL);
+    acd_check(&arp->acd);
 }

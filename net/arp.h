@@ -16,7 +16,8 @@
  * done: a reply nobody asked for creates nothing; a request for our address
  * teaches its sender's (it is about to talk to us), as STALE, never at the
  * cost of anything better; an address that was confirmed changes hands only
- * after its old owner stayed silent when asked.
+ * after its old owner stayed silent when asked. Our own address is looked after
+ * by acd.h.
  */
 #ifndef NET_ARP_H
 #define NET_ARP_H
@@ -27,6 +28,7 @@
 #include "base/pool.h"
 #include "base/time.h"
 #include "fata/arp.h"
+#include "net/acd.h"
 
 enum {
     ARP_HELD = 3,        /* packets that may wait for one address */
@@ -82,14 +84,17 @@ struct arp {
     struct pool pool;
     struct list lists[ARP_STATES];
     uint32_t counts[ARP_STATES];
-    uint32_t held; /* packets in all entries */
-    uint64_t defend_after;
+    uint32_t held;  /* packets in all entries */
+    struct acd acd; /* about our address */
     struct arp_counters counters;
 };
 
 enum arp_news {
     ARP_QUIET,
-    ARP_CONFLICT, /* `claimant` uses our address */
+    ARP_CONFLICT, /* `claimant` uses our address too */
+    ARP_GIVEN_UP, /* and insists: we must not use it any more */
+    ARP_FREE,     /* the address arp_probe was asked about may be used */
+    ARP_TAKEN,    /* it may not: `claimant` has it, or wants it as well */
     ARP_DEFENDED, /* `holder` answered for it, `claimant` was refused */
     ARP_CHANGED,  /* from `holder`, who was silent, to `claimant` */
 };
@@ -116,10 +121,22 @@ struct arp_out {
  */
 MUST_USE enum err arp_init(struct arp *arp, struct arena *arena,
                            const uint8_t mac[FATA_MAC_LEN],
-                           const struct hash_key *key, uint32_t entries);
+                           const struct hash_key *key, uint32_t entries,
+                           struct fata_random *random);
 
-/* Use `address` in the network `mask` (0, 0: none), and forget all others. */
-void arp_set_address(struct arp *arp, uint32_t address, uint32_t mask);
+/*
+ * Find out whether `address` is free (RFC 5227 section 2.1), while none is in
+ * use: arp_tick or arp_input say ARP_FREE or ARP_TAKEN.
+ */
+void arp_probe(struct arp *arp, uint32_t address, uint64_t now);
+
+/*
+ * Use `address` in the network `mask` (0, 0: none), and forget all others. It
+ * is announced and defended, by arp_tick from `now` on; until it is given up,
+ * if it was found free by arp_probe, else for good.
+ */
+void arp_set_address(struct arp *arp, uint32_t address, uint32_t mask,
+                     uint64_t now);
 
 enum arp_answer {
     ARP_KNOWN,   /* mac is set */
@@ -155,9 +172,6 @@ MUST_USE bool arp_tick(struct arp *arp, uint64_t now, struct arp_out *out);
 
 /* When arp_tick has next something to do; TIME_NEVER if nothing waits. */
 uint64_t arp_next(const struct arp *arp);
-
-/* Tell the link which address we use (RFC 5227 section 2.3). */
-void arp_announce(struct arp *arp, struct arp_out *out);
 
 /* Assert what must always hold; for tests. */
 void arp_check(const struct arp *arp);

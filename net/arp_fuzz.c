@@ -15,15 +15,21 @@ enum { ENTRIES = 8, US = FAKE_ADDRESS };
 static struct fake fake;
 static struct arp arp;
 
-static void finish(struct arp_out *out)
+static void finish(struct arp_out *out, uint64_t now)
 {
     assert(out->released.count == 0 || out->unresolved != 0 ||
            !fata_mac_is_group(out->mac));
     if (out->send) {
-        assert(out->packet.sender == arp.address);
+        assert(
+            out->packet.sender == arp.address ||
+            (out->packet.sender == 0 && out->packet.target == arp.acd.address));
         assert(fata_mac_equal(out->packet.sender_mac, fake_mac));
     }
     pbuf_queue_clear(&out->released);
+    if (out->news == ARP_FREE)
+        arp_set_address(&arp, out->about, 0xffffff00, now);
+    if (out->news == ARP_GIVEN_UP)
+        arp_set_address(&arp, 0, 0, now);
 }
 
 /* An address of our network, or one beside it. */
@@ -63,7 +69,7 @@ static void input(struct reader *r, uint64_t now)
     arp_input(&arp, &packet, (choice & 4) != 0, now, &out);
     if (known && confirmed(packet.sender, after))
         assert(fata_mac_equal(before, after));
-    finish(&out);
+    finish(&out, now);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -75,12 +81,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     uint8_t mac[FATA_MAC_LEN];
 
     fake_open(&fake, 128);
-    enum err err = arp_init(&arp, &fake.arena, fake_mac, &key, ENTRIES);
+    enum err err =
+        arp_init(&arp, &fake.arena, fake_mac, &key, ENTRIES, &fake.random);
     assert(err == OK);
-    arp_set_address(&arp, US, 0xffffff00);
+    arp_set_address(&arp, US, 0xffffff00, now);
     while (r.rest.len > 0) {
         uint32_t ip;
-        switch (get_u8(&r) % 4) {
+        switch (get_u8(&r) % 5) {
         case 0:
             input(&r, now);
             break;
@@ -88,13 +95,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             ip = get_address(&r);
             if (arp_query(&arp, ip, now, mac, &out) == ARP_UNKNOWN) {
                 arp_hold(&arp, ip, fake_pbuf(&fake, TEXT("x"), 1));
-                finish(&out);
+                finish(&out, now);
             } else {
                 assert(!fata_mac_is_group(mac));
             }
             break;
         case 2:
             now += MILLISECONDS(100) * get_u8(&r);
+            break;
+        case 4:
+            arp_set_address(&arp, 0, 0, now);
+            arp_probe(&arp, US, now);
             break;
         case 3:
             now = arp_next(&arp) > now && arp_next(&arp) != TIME_NEVER
@@ -103,12 +114,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             break;
         }
         while (arp_tick(&arp, now, &out))
-            finish(&out);
+            finish(&out, now);
         assert(arp_next(&arp) > now);
         arp_check(&arp);
         assert(arp.held == fake.pbufs.full.in_use);
     }
-    arp_set_address(&arp, 0, 0);
+    arp_set_address(&arp, 0, 0, now);
     arp_check(&arp);
     assert(fake.pbufs.full.in_use == 0);
     fake_close(&fake);

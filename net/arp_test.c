@@ -13,6 +13,18 @@ static struct fake fake;
 static struct arp arp;
 static uint64_t now;
 
+/* And announce it, some time ago. */
+static void use_address(uint32_t address, uint32_t mask)
+{
+    struct arp_out out;
+
+    arp_set_address(&arp, address, mask, now);
+    for (uint64_t end = now + SECONDS(5); now < end; now += SECONDS(1)) {
+        while (arp_tick(&arp, now, &out))
+            arp_check(&arp);
+    }
+}
+
 static void set_up(void)
 {
     const struct hash_key key = {.words = {3, 5, 7, 11}};
@@ -21,8 +33,9 @@ static void set_up(void)
         fake_close(&fake);
     fake_open(&fake, 128);
     now = SECONDS(10);
-    CHECK_EQ(arp_init(&arp, &fake.arena, fake_mac, &key, ENTRIES), OK);
-    arp_set_address(&arp, US, FAKE_MASK);
+    CHECK_EQ(arp_init(&arp, &fake.arena, fake_mac, &key, ENTRIES, &fake.random),
+             OK);
+    use_address(US, FAKE_MASK);
 }
 
 static struct fata_arp packet_from(enum fata_arp_operation operation,
@@ -221,7 +234,7 @@ static void requests_for_others_are_not_answered(void)
     /* An address probe (RFC 5227 section 2.1.1) is, and teaches nothing. */
     CHECK(input(FATA_ARP_REQUEST, fake_peer_mac, 0, US).send);
     CHECK_EQ(arp.table.count, 0);
-    arp_set_address(&arp, 0, 0);
+    arp_set_address(&arp, 0, 0, now);
     CHECK(!input(FATA_ARP_REQUEST, fake_peer_mac, PEER, 0).send);
 }
 
@@ -355,17 +368,55 @@ static void our_own_packets_come_back_are_ignored(void)
     CHECK_EQ(arp.counters.conflicts, 0);
 }
 
-static void an_announcement_names_us_as_sender_and_target(void)
+/* RFC 5227 section 2.3. */
+static void a_new_address_is_announced_with_us_as_sender_and_target(void)
 {
     struct arp_out out;
 
     set_up();
-    arp_announce(&arp, &out);
+    arp_set_address(&arp, US + 1, FAKE_MASK, now);
+    CHECK(arp_tick(&arp, now, &out));
     CHECK(out.send);
     CHECK_EQ(out.packet.operation, FATA_ARP_REQUEST);
-    CHECK_EQ(out.packet.sender, US);
-    CHECK_EQ(out.packet.target, US);
+    CHECK_EQ(out.packet.sender, US + 1);
+    CHECK_EQ(out.packet.target, US + 1);
     CHECK(fata_mac_equal(out.to, fake_everyone));
+}
+
+/* RFC 5227 section 2.1. */
+static void an_address_is_asked_about_before_it_is_used(void)
+{
+    struct arp_out out;
+
+    set_up();
+    for (int taken = 0; taken < 2; taken++) {
+        arp_set_address(&arp, 0, 0, now);
+        arp_probe(&arp, US, now);
+        CHECK(arp_tick(&arp, now, &out));
+        CHECK(out.send);
+        CHECK_EQ(out.packet.sender, 0);
+        CHECK_EQ(out.packet.target, US);
+        CHECK(fata_mac_equal(out.to, fake_everyone));
+        if (taken == 1) {
+            out = input(FATA_ARP_REPLY, other_mac, US, 0);
+            CHECK_EQ(out.news, ARP_TAKEN);
+            CHECK_EQ(out.about, US);
+            CHECK(fata_mac_equal(out.claimant, other_mac));
+            CHECK(!out.send);
+            continue;
+        }
+        CHECK_EQ(tick_until(now + SECONDS(1), &out), 2);
+        CHECK_EQ(out.news, ARP_FREE);
+        CHECK_EQ(out.about, US);
+        /* Then it is defended, and given up if somebody insists. */
+        use_address(US, FAKE_MASK);
+        out = input(FATA_ARP_REPLY, other_mac, US, US);
+        CHECK_EQ(out.news, ARP_CONFLICT);
+        CHECK(out.send);
+        out = input(FATA_ARP_REPLY, other_mac, US, US);
+        CHECK_EQ(out.news, ARP_GIVEN_UP);
+        CHECK_EQ(out.about, US);
+    }
 }
 
 static void a_hundred_thousand_forged_packets_cost_no_confirmed_entry(void)
@@ -374,7 +425,7 @@ static void a_hundred_thousand_forged_packets_cost_no_confirmed_entry(void)
     struct arp_out out;
 
     set_up();
-    arp_set_address(&arp, US, 0xff000000);
+    use_address(US, 0xff000000);
     resolve_peer();
     for (uint32_t i = 0; i < 100000; i++) {
         const uint8_t forged[FATA_MAC_LEN] = {
@@ -412,7 +463,7 @@ static void a_scan_of_the_network_costs_no_confirmed_entry(void)
     arp_check(&arp);
     CHECK(fake.pbufs.full.in_use <= ARP_HELD_TOTAL);
     CHECK_EQ(query(PEER, mac, &out), ARP_KNOWN);
-    arp_set_address(&arp, US, FAKE_MASK);
+    use_address(US, FAKE_MASK);
     CHECK_EQ(fake.pbufs.full.in_use, 0);
 }
 
@@ -434,7 +485,8 @@ int main(void)
     RUN(an_entry_whose_station_answers_the_probe_is_fresh_again);
     RUN(who_else_uses_our_address_is_reported_and_told_now_and_then);
     RUN(our_own_packets_come_back_are_ignored);
-    RUN(an_announcement_names_us_as_sender_and_target);
+    RUN(a_new_address_is_announced_with_us_as_sender_and_target);
+    RUN(an_address_is_asked_about_before_it_is_used);
     RUN(a_hundred_thousand_forged_packets_cost_no_confirmed_entry);
     RUN(a_scan_of_the_network_costs_no_confirmed_entry);
     return test_result();

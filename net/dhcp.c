@@ -16,12 +16,15 @@ enum {
     MESSAGE_MAX = 1472, /* the largest reply asked for: one frame */
 
     REQUEST_TRIES = 4,
+
+    DECLINES_MAX = 10, /* MAX_CONFLICTS (RFC 5227 section 1.1) */
 };
 
 enum message_type {
     DISCOVER = 1,
     OFFER = 2,
     REQUEST = 3,
+    DECLINE = 4,
     ACK = 5,
     NAK = 6,
 };
@@ -53,6 +56,10 @@ enum option {
 #define FIRST_RETRY    SECONDS(1)
 #define LONGEST_RETRY  SECONDS(64)
 #define SHORTEST_RENEW SECONDS(60) /* RFC 2131 section 4.4.5 */
+/* Before asking for another address: RFC 2131 section 3.1.5, and after many
+ * that were taken RATE_LIMIT_INTERVAL of RFC 5227 section 2.1.1. */
+#define DECLINE_WAIT       SECONDS(10)
+#define DECLINE_LIMIT_WAIT SECONDS(60)
 
 /* ----- Reading ----- */
 
@@ -245,8 +252,8 @@ static void put_message(struct dhcp *dhcp, enum message_type type, uint64_t now,
         OPTION_MASK,   OPTION_ROUTER, OPTION_DNS,   OPTION_LEASE,
         OPTION_SERVER, OPTION_RENEW,  OPTION_REBIND};
     struct writer w = WRITER(out->message);
-    bool renewing =
-        dhcp->state == DHCP_RENEWING || dhcp->state == DHCP_REBINDING;
+    bool renewing = type != DECLINE && (dhcp->state == DHCP_RENEWING ||
+                                        dhcp->state == DHCP_REBINDING);
     uint64_t waited = time_since(now, dhcp->began) / SECONDS(1);
 
     if (waited > UINT16_MAX)
@@ -273,17 +280,21 @@ static void put_message(struct dhcp *dhcp, enum message_type type, uint64_t now,
     put_u8(&w, 1 + FATA_MAC_LEN);
     put_u8(&w, HARDWARE_ETHERNET);
     put_bytes(&w, BYTES(dhcp->mac));
-    if (dhcp->state == DHCP_REQUESTING) {
+    if (type == DECLINE || dhcp->state == DHCP_REQUESTING) {
         put_option_be32(&w, OPTION_ADDRESS, dhcp->lease.address);
         put_option_be32(&w, OPTION_SERVER, dhcp->lease.server);
     }
-    put_u8(&w, OPTION_MESSAGE_MAX);
-    put_u8(&w, 2);
-    put_be16(&w, MESSAGE_MAX);
-    put_u8(&w, OPTION_PARAMETERS);
-    put_u8(&w, sizeof parameters);
-    put_bytes(&w, BYTES(parameters));
-    struct bytes name = bytes_first(dhcp->name, DHCP_NAME_MAX);
+    /* RFC 2131 table 5: a refusal has nothing more to say. */
+    struct bytes name = {0};
+    if (type != DECLINE) {
+        put_u8(&w, OPTION_MESSAGE_MAX);
+        put_u8(&w, 2);
+        put_be16(&w, MESSAGE_MAX);
+        put_u8(&w, OPTION_PARAMETERS);
+        put_u8(&w, sizeof parameters);
+        put_bytes(&w, BYTES(parameters));
+        name = bytes_first(dhcp->name, DHCP_NAME_MAX);
+    }
     if (name.len > 0) {
         put_u8(&w, OPTION_NAME);
         put_u8(&w, (uint8_t)name.len);
@@ -295,7 +306,9 @@ static void put_message(struct dhcp *dhcp, enum message_type type, uint64_t now,
 
     out->send = true;
     out->configured = renewing;
-    out->to = dhcp->state == DHCP_RENEWING ? dhcp->lease.server : UINT32_MAX;
+    out->to = UINT32_MAX;
+    if (renewing && dhcp->state == DHCP_RENEWING)
+        out->to = dhcp->lease.server;
     dhcp->counters.sent++;
     dhcp->tries++;
     dhcp->asked = now;
@@ -362,6 +375,7 @@ static void start_renewing(struct dhcp *dhcp, enum dhcp_state state,
     if (dhcp->state == DHCP_BOUND) {
         dhcp->xid = (uint32_t)fata_random_u64(dhcp->random);
         dhcp->began = now;
+        dhcp->declines = 0;
     }
     enter(dhcp, state);
 }
@@ -408,6 +422,20 @@ void dhcp_tick(struct dhcp *dhcp, uint64_t now, struct dhcp_out *out)
 uint64_t dhcp_next(const struct dhcp *dhcp)
 {
     return dhcp->when;
+}
+
+void dhcp_decline(struct dhcp *dhcp, uint64_t now, struct dhcp_out *out)
+{
+    assert(dhcp->state >= DHCP_BOUND);
+    out->event = DHCP_NOTHING;
+    dhcp->xid = (uint32_t)fata_random_u64(dhcp->random);
+    dhcp->began = now;
+    put_message(dhcp, DECLINE, now, out);
+    dhcp->counters.declined++;
+    if (dhcp->declines < DECLINES_MAX)
+        dhcp->declines++;
+    begin(dhcp, now,
+          dhcp->declines < DECLINES_MAX ? DECLINE_WAIT : DECLINE_LIMIT_WAIT);
 }
 
 static void input_offer(struct dhcp *dhcp, const struct dhcp_lease *lease,

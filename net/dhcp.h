@@ -9,6 +9,9 @@
  * |           `---------------+---------------+
  *         `--- nak, or no answer `--------------- nak, or the lease ran out -'
  *
+ * An address that somebody else turns out to have is declined, and another one
+ * asked for (RFC 2131 section 3.1.5); whoever uses a lease finds that out.
+ *
  * Nothing a server says is believed before all of it makes sense: a message
  * with a length that lies, an address nobody can have, or that answers no
  * question of ours, changes nothing.
@@ -45,7 +48,7 @@ struct dhcp_lease {
 };
 
 struct dhcp_counters {
-    uint64_t sent, received, malformed, ignored, naks;
+    uint64_t sent, received, malformed, ignored, naks, declined;
 };
 
 struct dhcp {
@@ -54,9 +57,10 @@ struct dhcp {
     uint8_t mac[FATA_MAC_LEN];
     enum dhcp_state state;
     uint32_t xid;
-    uint32_t tries; /* messages sent in this state */
-    uint32_t naks;  /* in a row */
-    uint64_t began; /* when asking for a lease, or renewing it, began */
+    uint32_t tries;    /* messages sent in this state */
+    uint32_t naks;     /* in a row */
+    uint32_t declines; /* since an address was last kept for a while */
+    uint64_t began;    /* when asking for a lease, or renewing it, began */
     uint64_t asked; /* when the last request was sent: a lease counts from it */
     uint64_t when;  /* next thing to do */
     uint64_t renew_at, rebind_at, expires; /* of the lease */
@@ -89,6 +93,12 @@ void dhcp_tick(struct dhcp *dhcp, uint64_t now, struct dhcp_out *out);
 
 /* When dhcp_tick has next something to do, or TIME_NEVER. */
 uint64_t dhcp_next(const struct dhcp *dhcp);
+
+/*
+ * Somebody else has the address leased, which must not be used any more: tell
+ * the server, and ask for another in a while.
+ */
+void dhcp_decline(struct dhcp *dhcp, uint64_t now, struct dhcp_out *out);
 
 /* A datagram arrived at the client port. */
 void dhcp_input(struct dhcp *dhcp, struct bytes message, uint64_t now,

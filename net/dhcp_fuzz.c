@@ -59,6 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             }
             continue;
         }
+        if (choice == 255 && dhcp.state >= DHCP_BOUND) {
+            dhcp_decline(&dhcp, now, &out);
+            check(&out, now);
+            continue;
+        }
         uint8_t message[600] = {0};
         struct bytes given = get_bytes(&r, get_be16(&r) % 400);
         struct writer w = WRITER(message);

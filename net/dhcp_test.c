@@ -11,6 +11,7 @@ enum {
     DISCOVER = 1,
     OFFER = 2,
     REQUEST = 3,
+    DECLINE = 4,
     ACK = 5,
     NAK = 6,
 };
@@ -275,6 +276,39 @@ static void a_refusal_ends_the_lease_and_slows_us_down(void)
     }
 }
 
+/* RFC 2131 section 3.1.5 and table 5, RFC 5227 section 2.1.1. */
+static void an_address_somebody_has_is_declined_and_another_asked_for(void)
+{
+    lease();
+    for (int i = 0; i < 12; i++) {
+        uint32_t xid = dhcp.xid;
+        dhcp_decline(&dhcp, now, &out);
+        CHECK_EQ(sent_type(), DECLINE);
+        CHECK(!out.configured);
+        CHECK_EQ(out.to, UINT32_MAX);
+        CHECK(bytes_equal(bytes_of(out.message + 12, 4), TEXT("\0\0\0\0")));
+        CHECK_EQ(sent_address(50), LEASED);
+        CHECK_EQ(sent_address(54), SERVER);
+        CHECK_EQ(sent_option(61).len, 7);
+        CHECK_EQ(sent_option(55).len, 0);
+        CHECK_EQ(sent_option(12).len, 0);
+        CHECK(dhcp.xid != xid);
+        CHECK_EQ(dhcp.state, DHCP_SELECTING);
+        CHECK_EQ(dhcp_next(&dhcp) - now, SECONDS(i < 9 ? 10 : 60));
+        go_on();
+        CHECK_EQ(sent_type(), DISCOVER);
+        input_lease(OFFER);
+        input_lease(ACK);
+        CHECK_EQ(out.event, DHCP_LEASED);
+    }
+    /* One that was kept for a while ends the series. */
+    go_on();
+    CHECK_EQ(sent_type(), REQUEST);
+    dhcp_decline(&dhcp, now, &out);
+    CHECK_EQ(out.to, UINT32_MAX);
+    CHECK_EQ(dhcp_next(&dhcp) - now, SECONDS(10));
+}
+
 static void replies_to_others_and_out_of_turn_change_nothing(void)
 {
     set_up();
@@ -458,6 +492,7 @@ int main(void)
     RUN(a_lease_that_is_not_renewed_is_lost_in_the_end);
     RUN(any_server_may_confirm_when_the_own_one_is_gone);
     RUN(a_refusal_ends_the_lease_and_slows_us_down);
+    RUN(an_address_somebody_has_is_declined_and_another_asked_for);
     RUN(replies_to_others_and_out_of_turn_change_nothing);
     RUN(a_missing_end_mark_and_padding_are_forgiven);
     RUN(lengths_that_lie_make_a_message_void);

@@ -63,6 +63,16 @@ static void put_news(struct ip *ip, const struct arp_out *out)
         log_warning(&ip->log, "%s uses our address %s: give one of us another",
                     text[2], text[0]);
         break;
+    case ARP_GIVEN_UP:
+        log_warning(&ip->log, "%s insists on our address %s: given up", text[2],
+                    text[0]);
+        break;
+    case ARP_FREE:
+        break;
+    case ARP_TAKEN:
+        log_warning(&ip->log, "%s has %s, which was to be ours: not used",
+                    text[2], text[0]);
+        break;
     case ARP_DEFENDED:
         log_warning(&ip->log, "%s claims %s, which %s still has: not believed",
                     text[2], text[0], text[1]);
@@ -111,6 +121,10 @@ static void obey_arp(struct ip *ip, struct arp_out *out)
         report_unreachable(ip, &out->released);
     else
         ip_release(ip, FATA_ETHERNET_IPV4, &out->released, out->mac);
+    if (ip->address_news != NULL &&
+        (out->news == ARP_FREE || out->news == ARP_TAKEN ||
+         out->news == ARP_GIVEN_UP))
+        ip->address_news(ip, out->about, out->news == ARP_FREE);
 }
 
 /* Keep the datagram until the ARP knows `next_hop`. */
@@ -599,8 +613,8 @@ enum err ip4_init(struct ip *ip)
     struct hash_key key;
 
     fata_random_fill(env->random, &key, sizeof key);
-    enum err err =
-        arp_init(&ip->arp, env->arena, ip->netif->mac, &key, IP_ARP_ENTRIES);
+    enum err err = arp_init(&ip->arp, env->arena, ip->netif->mac, &key,
+                            IP_ARP_ENTRIES, env->random);
     if (err != OK)
         return err;
     group_init(&ip->groups, false, env->random);
@@ -613,16 +627,22 @@ enum err ip4_init(struct ip *ip)
 void ip_set_address(struct ip *ip, uint32_t address, uint32_t mask,
                     uint32_t gateway)
 {
+    uint64_t now = ip->env->loop->now;
     struct arp_out out;
 
     ip->address = address;
     ip->mask = mask;
     ip->gateway = gateway;
-    arp_set_address(&ip->arp, address, mask);
-    if (address != 0) {
-        arp_announce(&ip->arp, &out);
+    arp_set_address(&ip->arp, address, mask, now);
+    while (arp_tick(&ip->arp, now, &out))
         obey_arp(ip, &out);
-        group_report_all(&ip->groups, ip->env->loop->now);
-    }
+    if (address != 0)
+        group_report_all(&ip->groups, now);
+    ip_rearm(ip);
+}
+
+void ip_probe_address(struct ip *ip, uint32_t address)
+{
+    arp_probe(&ip->arp, address, ip->env->loop->now);
     ip_rearm(ip);
 }

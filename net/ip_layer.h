@@ -102,6 +102,9 @@ struct ip {
     /* IPv4 */
     uint32_t address, mask, gateway; /* 0: none */
     bool acquiring; /* no address yet: UDP to any address at our MAC is ours */
+    /* If set: of ip_probe_address, whether `address` may be used; of one that
+     * may, and is used, that it must not be any more (RFC 5227). */
+    void (*address_news)(struct ip *ip, uint32_t address, bool usable);
     struct arp arp;
     struct group_set groups;
     struct icmp icmp;
@@ -124,6 +127,12 @@ MUST_USE enum err ip_init(struct ip *ip, struct fata_env *env,
  */
 void ip_set_address(struct ip *ip, uint32_t address, uint32_t mask,
                     uint32_t gateway);
+
+/*
+ * Find out, while there is none, whether nobody else has this IPv4 address;
+ * ip->address_news is told.
+ */
+void ip_probe_address(struct ip *ip, uint32_t address);
 
 /* Take a frame that arrived. */
 void ip_input(struct ip *ip, struct pbuf *frame);

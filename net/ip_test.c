@@ -85,6 +85,7 @@ static void set_up(void)
 {
     set_up_without_address();
     ip_set_address(&ip, FAKE_ADDRESS, (uint32_t)FAKE_MASK, FAKE_GATEWAY);
+    fake_pass(&fake, SECONDS(5)); /* it is announced again */
     input_arp(FATA_ARP_REQUEST, FAKE_PEER);
     input_arp(FATA_ARP_REQUEST, FAKE_GATEWAY);
     fake.seen = fake.sent;

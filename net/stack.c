@@ -103,10 +103,11 @@ static void obey_dhcp(struct stack *stack, const struct dhcp_out *out)
     case DHCP_NOTHING:
         break;
     case DHCP_LEASED:
-        set_address(stack, lease->address, lease->mask, lease->gateway);
-        log_lease(stack);
+        ip_probe_address(ip, lease->address);
         break;
     case DHCP_RENEWED:
+        if (ip->address == 0)
+            break; /* not probed to the end yet */
         if (ip->mask != lease->mask || ip->gateway != lease->gateway) {
             set_address(stack, lease->address, lease->mask, lease->gateway);
             log_lease(stack);
@@ -131,6 +132,24 @@ static void obey_dhcp(struct stack *stack, const struct dhcp_out *out)
     }
     timer_set(&stack->stack.env->loop->timers, &stack->dhcp_timer,
               dhcp_next(&stack->dhcp));
+}
+
+/* What the link says of a leased address (RFC 2131 section 3.1.5). */
+static void leased_address_news(struct ip *ip, uint32_t address, bool usable)
+{
+    struct stack *stack = CONTAINER_OF(ip, struct stack, ip);
+    const struct dhcp_lease *lease = &stack->dhcp.lease;
+    struct dhcp_out out;
+
+    assert(address == lease->address);
+    if (usable) {
+        set_address(stack, lease->address, lease->mask, lease->gateway);
+        log_lease(stack);
+        return;
+    }
+    set_address(stack, 0, 0, 0);
+    dhcp_decline(&stack->dhcp, stack->stack.env->loop->now, &out);
+    obey_dhcp(stack, &out);
 }
 
 static void dhcp_due(struct timer *timer, uint64_t now)
@@ -170,6 +189,7 @@ static enum err start_dhcp(struct stack *stack)
         return err;
     stack->dhcp_timer.fire = dhcp_due;
     stack->ip.acquiring = true;
+    stack->ip.address_news = leased_address_news;
     dhcp_start(&stack->dhcp, stack->netif->mac, bytes_of_string(env->program),
                env->random, env->loop->now);
     dhcp_tick(&stack->dhcp, env->loop->now, &out);

@@ -37,7 +37,8 @@
     X(S, malformed) X(S, bad_checksum) X(S, no_port)
 
 #define DHCP_COUNTERS(X, S)                                                    \
-    X(S, sent) X(S, received) X(S, malformed) X(S, ignored) X(S, naks)
+    X(S, sent) X(S, received) X(S, malformed) X(S, ignored) X(S, naks)     \
+    X(S, declined)
 /* clang-format on */
 
 FATA_COUNTERS_NAMED(arp_counters, ARP_COUNTERS);

@@ -1,9 +1,12 @@
 /*
  * The stack's DHCP client against a server played here (RFC 2131), over links
- * that lose messages and leases that run out.
+ * that lose messages and leases that run out, and beside stations that have its
+ * address already (RFC 5227).
  */
 #include <stdlib.h>
 
+#include "fata/arp.h"
+#include "fata/ethernet.h"
 #include "test/sim/hosts.h"
 #include "test/test.h"
 
@@ -210,10 +213,63 @@ static void server_receive(void *context, struct bytes frame)
         answer(s, &m, OFFER);
         return;
     }
+    if (m.kind == DECLINE) {
+        CHECK_EQ(m.requested, s->address);
+        CHECK_EQ(m.server, SERVER_ADDRESS);
+        CHECK_EQ(m.source, 0);
+        s->address++; /* that one is not given again */
+        return;
+    }
     if (m.kind != REQUEST || (m.server != 0 && m.server != SERVER_ADDRESS))
         return;
     uint32_t asked = m.requested != 0 ? m.requested : m.client_address;
     answer(s, &m, s->refuse || asked != s->address ? NAK : ACK);
+}
+
+/* A station that has an address of the server's. */
+struct squatter {
+    struct sim_port *port;
+    uint32_t address; /* 0: none */
+    uint32_t probes;  /* seen, for that address */
+};
+
+static const uint8_t squatter_mac[6] = {2, 0, 0, 0, 0, 0x66};
+
+/* Say that we have it: in a reply to `mac`. */
+static void squat(const struct squatter *s, const uint8_t mac[6])
+{
+    uint8_t frame[60];
+    struct writer w = WRITER(frame);
+    struct fata_ethernet ethernet = {.type = FATA_ETHERNET_ARP};
+    struct fata_arp arp = {
+        .operation = FATA_ARP_REPLY,
+        .sender = s->address,
+        .target = s->address,
+    };
+
+    memcpy(ethernet.destination, mac, 6);
+    memcpy(ethernet.source, squatter_mac, 6);
+    memcpy(arp.sender_mac, squatter_mac, 6);
+    memcpy(arp.target_mac, mac, 6);
+    fata_ethernet_put(&w, &ethernet);
+    fata_arp_put(&w, &arp);
+    put_zeros(&w, w.room - w.len);
+    sim_port_send(s->port, written(&w));
+}
+
+static void squatter_receive(void *context, struct bytes frame)
+{
+    struct squatter *s = context;
+    struct fata_ethernet ethernet;
+    struct fata_arp arp;
+
+    if (!fata_ethernet_parse(frame, &ethernet) ||
+        ethernet.type != FATA_ETHERNET_ARP ||
+        !fata_arp_parse(bytes_after(frame, FATA_ETHERNET_HEADER_LEN), &arp) ||
+        s->address == 0 || arp.target != s->address)
+        return;
+    s->probes += arp.sender == 0;
+    squat(s, arp.sender_mac);
 }
 
 /* A host without an address, and the server. */
@@ -222,6 +278,7 @@ struct net {
     struct sim_link *link;
     struct host host;
     struct server server;
+    struct squatter squatter;
 };
 
 static struct net *net_new(uint64_t seed, const struct sim_faults *faults)
@@ -240,6 +297,8 @@ static struct net *net_new(uint64_t seed, const struct sim_faults *faults)
     net->server.address = OFFERED;
     net->server.port =
         sim_port_new(net->link, "server", server_receive, &net->server);
+    net->squatter.port =
+        sim_port_new(net->link, "squatter", squatter_receive, &net->squatter);
     host_start(&net->host, net->sim, net->link, &node, NULL, 0);
     return net;
 }
@@ -279,7 +338,8 @@ static void a_lease_is_had_at_once(void)
 {
     struct net *net = net_new(1, NULL);
 
-    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(30)));
+    /* Half a second goes into asking whether nobody has it. */
+    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(1)));
     CHECK_EQ(address_of(net), OFFERED);
     CHECK_EQ(net->server.seen[REQUEST], 1);
     CHECK_EQ(net->server.unicast, 0);
@@ -404,6 +464,52 @@ static void a_renewal_survives_loss(void)
     CHECK(lost <= 2);
 }
 
+/* RFC 2131 section 3.1.5, RFC 5227 section 2.1. */
+static void an_address_that_is_taken_is_declined_and_never_used(void)
+{
+    struct net *net = net_new(8, NULL);
+
+    net->squatter.address = OFFERED;
+    run_for(net, SECONDS(5));
+    CHECK_EQ(address_of(net), 0);
+    CHECK(net->squatter.probes >= 1);
+    CHECK_EQ(net->server.seen[DECLINE], 1);
+    uint64_t declined = net->server.last[DECLINE];
+    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(30)));
+    CHECK_EQ(address_of(net), OFFERED + 1);
+    CHECK(net->server.last[DISCOVER] >= declined + SECONDS(10));
+    run_for(net, SECONDS(20 * LEASE));
+    CHECK_EQ(address_of(net), OFFERED + 1);
+    CHECK_EQ(net->server.seen[DECLINE], 1);
+    net_free(net);
+}
+
+/* RFC 5227 section 2.4 (b). */
+static void an_address_somebody_insists_on_is_given_up(void)
+{
+    static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
+    struct net *net = net_new(9, NULL);
+
+    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(30)));
+    for (int i = 0; i < 5; i++) {
+        /* Once in a while: we say that it is ours, and it stays so. */
+        run_for(net, SECONDS(11));
+        net->squatter.address = OFFERED;
+        squat(&net->squatter, everyone);
+        net->squatter.address = 0;
+        run_for(net, SECONDS(1));
+        CHECK_EQ(address_of(net), OFFERED);
+    }
+    net->squatter.address = OFFERED;
+    squat(&net->squatter, everyone);
+    CHECK(sim_run_until(net->sim, has_none, net, SECONDS(1000)));
+    CHECK_EQ(net->server.seen[DECLINE], 0); /* on its way */
+    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(1000)));
+    CHECK_EQ(net->server.seen[DECLINE], 1);
+    CHECK_EQ(address_of(net), OFFERED + 1);
+    net_free(net);
+}
+
 int main(void)
 {
     RUN(a_lease_is_had_at_once);
@@ -414,5 +520,7 @@ int main(void)
     RUN(a_lease_that_runs_out_is_given_up_and_sought_again);
     RUN(a_nak_starts_over_with_the_address_gone);
     RUN(a_renewal_survives_loss);
+    RUN(an_address_that_is_taken_is_declined_and_never_used);
+    RUN(an_address_somebody_insists_on_is_given_up);
     return test_result();
 }
