@@ -29,6 +29,7 @@ enum {
     FATA_ANSWER_BLOCK_FLUSH = 3, /* u32 1: fdatasync of block devices works */
     FATA_ANSWER_NET = 4,         /* struct fata_net for each such device */
     FATA_ANSWER_COUNTERS = 5,    /* u32 1: others see the region of counters */
+    FATA_ANSWER_PROCESSORS = 6,  /* u32: how many the machine has */
 
     /* Of the answers' note: understands FATA_ANSWER_NET. */
     FATA_WANTS_NET = 1,

@@ -102,15 +102,15 @@ COLD static void say(struct platform *platform, const char *text)
 }
 
 /*
- * Read the boot arguments: the unikernel's own and --log. Returns 0, or the
- * exit status of a unikernel that is not to start.
+ * Read the boot arguments: the unikernel's own, --log and --spin. Returns 0, or
+ * the exit status of a unikernel that is not to start.
  */
 COLD static int read_arguments(struct instance *instance)
 {
     struct platform *platform = instance->env.platform;
     struct arena *arena = instance->env.env.arena;
     size_t count = unikernel.argument_count;
-    struct bootarg *table = ARENA_TAKE_ARRAY(arena, struct bootarg, count + 1);
+    struct bootarg *table = ARENA_TAKE_ARRAY(arena, struct bootarg, count + 2);
     char *text = ARENA_TAKE_ARRAY(arena, char, REPORT_ROOM);
     if (table == NULL || text == NULL) {
         say(platform, "no memory for the boot arguments: give more");
@@ -127,10 +127,17 @@ COLD static int read_arguments(struct instance *instance)
         .placeholder = "SPEC",
         .standard = "*:info",
     };
+    table[count + 1] = (struct bootarg){
+        .name = "spin",
+        .kind = BOOTARG_DURATION,
+        .help = "while frames come fast, how long to look for the next before "
+                "sleeping; 0: never",
+        .standard = "50us",
+    };
     instance->arguments.program = unikernel.name;
     instance->arguments.about = unikernel.about;
     instance->arguments.table = table;
-    instance->arguments.count = count + 1;
+    instance->arguments.count = count + 2;
 
     struct writer report = writer_to(text, REPORT_ROOM);
     int status = bootargs_parse(&instance->arguments,
@@ -140,6 +147,7 @@ COLD static int read_arguments(struct instance *instance)
         return status;
     }
 
+    platform_spin(platform, table[count + 1].value.duration);
     struct bytes wrong = {0};
     if (!log_configure(&instance->log,
                        bytes_of_string(table[count].value.string), &wrong)) {

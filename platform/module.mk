@@ -1,7 +1,7 @@
 # The conformance unikernel on each target that this machine runs, which
 # conformance_test starts.
 CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/counters.o \
-                  platform/devices.o platform/vnet.o \
+                  platform/devices.o platform/vnet.o platform/spin.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
@@ -33,4 +33,5 @@ build/san/platform/conformance_test: build/san/platform/conformance.unix \
     build/spt/platform/conformance.spt build/fata-spt
 
 build/san/platform/vnet_test: build/san/platform/vnet.o
+build/san/platform/spin_test: build/san/platform/spin.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o

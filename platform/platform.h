@@ -62,6 +62,13 @@ uint64_t platform_clock_wall(struct platform *platform);
  */
 uint64_t platform_wait(struct platform *platform, uint64_t deadline);
 
+/*
+ * How long a wait may look for input, over and over, before it sleeps; 0 until
+ * this is called. A hint: targets on which it would not help, as on machines
+ * with one processor, and the simulator, take no notice.
+ */
+void platform_spin(struct platform *platform, uint64_t ns);
+
 /* The command line, without the program's name, as bootargs.h reads it. */
 struct bytes platform_boot_args(struct platform *platform);
 

@@ -12,6 +12,7 @@ enum {
     CLOCK_WALL = 0,
     CLOCK_MONOTONIC = 1,
     TIMER_ABSOLUTE = 1,
+    LOOKS = 8, /* of some 300 ns, without asking for the time */
 };
 
 /* As the kernel has them on x86-64. */
@@ -54,8 +55,14 @@ static uint64_t clock_get(int clock)
 
 uint64_t platform_clock_monotonic(struct platform *platform)
 {
-    platform->now = clock_get(CLOCK_MONOTONIC);
-    return platform->now;
+    uint64_t now = clock_get(CLOCK_MONOTONIC);
+
+    /* The loop asks before and after each wait. */
+    if (platform->has_waited)
+        spin_waited(&platform->spin, time_since(now, platform->now));
+    platform->has_waited = false;
+    platform->now = now;
+    return now;
 }
 
 uint64_t platform_clock_wall(struct platform *platform)
@@ -86,19 +93,64 @@ static void arm_timer(struct platform *platform, uint64_t deadline)
     platform->timer_fired = false;
 }
 
+void platform_spin(struct platform *platform, uint64_t ns)
+{
+    struct reader r = reader_of(spt_answer(FATA_ANSWER_PROCESSORS));
+
+    /* Whom we wait for needs a processor, too. A stock tender does not say. */
+    if (get_le32(&r) < 2)
+        ns = 0;
+    spin_init(&platform->spin, ns);
+}
+
+/* The devices, and the timer, that have input now or before long. */
+static long poll_for(struct platform *platform, int milliseconds)
+{
+    return syscall6(SYS_EPOLL_PWAIT, platform->info->epollfd,
+                    (long)platform->events, PLATFORM_HANDLES, milliseconds, 0,
+                    0);
+}
+
+/*
+ * Look for input before sleeping, as long as it pays. To ask for the time is a
+ * system call as well, so that is done once in a few looks. As poll_for.
+ */
+static long look(struct platform *platform, uint64_t deadline)
+{
+    uint64_t budget = spin_budget(&platform->spin);
+    uint64_t now = platform->now, end = time_add(now, budget);
+    long count = 0;
+
+    if (budget == 0)
+        return 0;
+    while (count <= 0 && now < end && now < deadline) {
+        for (int i = 0; i < LOOKS && count <= 0; i++)
+            count = poll_for(platform, 0);
+        if (count <= 0)
+            now = clock_get(CLOCK_MONOTONIC);
+    }
+    /* A deadline that came first says nothing about either. */
+    if (count > 0 || now < deadline)
+        spin_looked(&platform->spin, count > 0);
+    return count;
+}
+
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
     const struct epoll_event *events = platform->events;
     /* The loop has just asked for the time, so a deadline of now is known. */
     bool poll = deadline <= platform->now;
+    long count = 0;
 
     if (poll && !platform->has_net)
         return 0;
-    if (!poll)
+    if (!poll) {
         arm_timer(platform, deadline);
-
-    long count = syscall6(SYS_EPOLL_PWAIT, platform->info->epollfd,
-                          (long)events, PLATFORM_HANDLES, poll ? 0 : -1, 0, 0);
+        count = look(platform, deadline);
+        platform->has_waited = true;
+    }
+    if (count <= 0)
+        count = poll_for(platform, poll ? 0 : -1);
     uint64_t ready = 0;
     for (long i = 0; i < count; i++) {
         if (events[i].data == SOLO5_SPT_TIMER_EVENT)

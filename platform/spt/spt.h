@@ -6,6 +6,7 @@
 #include "abi/fata.h"
 #include "abi/solo5.h"
 #include "platform/platform.h"
+#include "platform/spin.h"
 
 /* As the kernel has it on x86-64. */
 struct __attribute__((packed)) epoll_event {
@@ -19,7 +20,9 @@ struct platform {
     const struct solo5_spt_boot_info *info;
     const struct solo5_manifest *manifest;
     struct arena memory;
-    uint64_t now;         /* as last asked for */
+    uint64_t now;    /* as last asked for */
+    bool has_waited; /* since then */
+    struct spin spin;
     uint64_t timer;       /* when the timer fires; TIME_NEVER if not armed */
     bool timer_fired;     /* and is to be armed anew before the next sleep */
     bool has_net;         /* so that there is something to poll for */

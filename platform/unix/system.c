@@ -48,8 +48,14 @@ static uint64_t clock_read(clockid_t clock)
 
 uint64_t platform_clock_monotonic(struct platform *platform)
 {
-    (void)platform;
-    return clock_read(CLOCK_MONOTONIC);
+    uint64_t now = clock_read(CLOCK_MONOTONIC);
+
+    /* The loop asks before and after each wait. */
+    if (platform->has_waited)
+        spin_waited(&platform->spin, time_since(now, platform->now));
+    platform->has_waited = false;
+    platform->now = now;
+    return now;
 }
 
 uint64_t platform_clock_wall(struct platform *platform)
@@ -79,15 +85,50 @@ static int epoll_for(struct platform *platform, struct epoll_event *events,
     return epoll_wait(platform->epoll, events, EVENTS, timeout);
 }
 
+void platform_spin(struct platform *platform, uint64_t ns)
+{
+    /* Whom we wait for needs a processor, too. */
+    if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+        ns = 0;
+    spin_init(&platform->spin, ns);
+}
+
+/* Look for input before sleeping, as long as it pays. As epoll_wait. */
+static int look(struct platform *platform, struct epoll_event *events,
+                uint64_t deadline)
+{
+    uint64_t budget = spin_budget(&platform->spin);
+    int n = 0;
+
+    if (budget == 0)
+        return 0;
+    uint64_t start = clock_read(CLOCK_MONOTONIC), now = start;
+    while (n == 0 && now - start < budget && now < deadline) {
+        n = epoll_wait(platform->epoll, events, EVENTS, 0);
+        now = clock_read(CLOCK_MONOTONIC);
+    }
+    /* A deadline that came first says nothing about either. */
+    if (n > 0 || now < deadline)
+        spin_looked(&platform->spin, n > 0);
+    return n;
+}
+
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
     struct epoll_event events[EVENTS];
     uint64_t left = deadline;
     uint64_t ready = 0;
+    int n = 0;
 
-    if (deadline != 0 && deadline != TIME_NEVER)
-        left = time_since(deadline, platform_clock_monotonic(platform));
-    int n = epoll_for(platform, events, left);
+    /* One that has passed, as far as the loop knows, is no wait. */
+    if (deadline > platform->now) {
+        n = look(platform, events, deadline);
+        platform->has_waited = true;
+    }
+    if (n == 0 && deadline != 0 && deadline != TIME_NEVER)
+        left = time_since(deadline, clock_read(CLOCK_MONOTONIC));
+    if (n == 0)
+        n = epoll_for(platform, events, left);
     for (int i = 0; i < n; i++)
         ready |= UINT64_C(1) << events[i].data.u32;
     return ready;

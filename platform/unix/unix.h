@@ -11,6 +11,7 @@
 
 #include "abi/solo5.h"
 #include "platform/platform.h"
+#include "platform/spin.h"
 
 enum { UNIX_BLOCK_SIZE = 512 };
 
@@ -45,6 +46,9 @@ struct platform {
     struct arena memory;
     int epoll;
     bool epoll_in_milliseconds; /* before Linux 5.11 */
+    struct spin spin;
+    uint64_t now;    /* as last asked for */
+    bool has_waited; /* since then */
     struct bytes arguments;
     const char *counters_path; /* of the file that shows it, or NULL */
     void *counters;            /* the page, or NULL */

@@ -195,6 +195,10 @@ bool guest_write_answers(const struct guest *guest, const struct elf *elf,
     if (answers->counters)
         put_answer(&w, FATA_ANSWER_COUNTERS, BYTES(yes));
     put_nets(&w, answers);
+    uint8_t processors[4];
+    struct writer number = WRITER(processors);
+    put_le32(&number, answers->processors);
+    put_answer(&w, FATA_ANSWER_PROCESSORS, BYTES(processors));
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);
 

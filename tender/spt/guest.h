@@ -66,7 +66,8 @@ struct guest_answers {
     const uint8_t *random; /* GUEST_RANDOM_BYTES */
     bool flushes;
     bool counters;
-    uint32_t net_count; /* at most FATA_NETS_MAX */
+    uint32_t processors; /* of the machine */
+    uint32_t net_count;  /* at most FATA_NETS_MAX */
     struct fata_net nets[FATA_NETS_MAX];
 };
 

@@ -431,6 +431,32 @@ static void wipe_environment(void)
         explicit_bzero(*variable, strlen(*variable));
 }
 
+/*
+ * How many processors the machine has, be it that we may use but one of them:
+ * whom the guest talks to is on another then.
+ */
+static uint32_t processors(void)
+{
+    char text[64] = {0}; /* such as "0-3,6" */
+    uint32_t count = 0;
+    int fd = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return 1;
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    (void)close(fd);
+    for (char *at = text; n > 0 && isdigit((unsigned char)*at);) {
+        unsigned long first = strtoul(at, &at, 10), last = first;
+        if (*at == '-')
+            last = strtoul(at + 1, &at, 10);
+        if (last >= first)
+            count += (uint32_t)(last - first + 1);
+        if (*at == ',')
+            at++;
+    }
+    return count;
+}
+
 int main(int argc, char **argv)
 {
     static struct image image; /* large, and mostly not touched */
@@ -469,8 +495,10 @@ int main(int argc, char **argv)
         if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
             err(1, "no random bytes for the guest");
         grants.flushes = true;
-        struct guest_answers answers = {
-            .random = random, .flushes = true, .counters = counters};
+        struct guest_answers answers = {.random = random,
+                                        .flushes = true,
+                                        .counters = counters,
+                                        .processors = processors()};
         answer_nets(&answers, &image);
         /* An image that is not told would take headers for frames. */
         if (!guest_write_answers(&guest, &image.elf, image.fata_note,
