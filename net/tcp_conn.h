@@ -160,6 +160,8 @@ struct tcp_conn {
     bool scaling;     /* both sides sent a window scale */
     bool sack;        /* both sides sent SACK-permitted */
     bool reordering;  /* the path is known to reorder (RFC 8985 s6.2) */
+    bool sums;        /* the device completes checksums... */
+    bool cuts;        /* ...and cuts segments larger than the MTU */
     bool timestamps;  /* both sides sent timestamps */
     bool unreachable; /* while connecting, so said an ICMP error */
     uint8_t snd_scale, rcv_scale;
@@ -397,6 +399,8 @@ void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
                     const struct tcp_segment *s, uint32_t len);
 /* The RST that ends connection `c`. */
 void tcp_send_abort(struct tcp_conn *c);
+/* What the device does for the route to the peer. */
+void tcp_learn_offloads(struct tcp_conn *c);
 /* The MSS to announce on the route to this peer. */
 uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
 

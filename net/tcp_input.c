@@ -26,6 +26,7 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
         mss = TCP_MIN_MSS;
     c->mss = mss;
     c->sack = syn->sack_permitted;
+    tcp_learn_offloads(c);
     c->scaling = syn->has_scale;
     if (c->scaling) {
         c->snd_scale = syn->scale;

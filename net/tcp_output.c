@@ -26,6 +26,18 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote)
     return (uint16_t)(route.mtu - headers);
 }
 
+void tcp_learn_offloads(struct tcp_conn *c)
+{
+    bool v4 = fata_ip_is_v4(&c->tuple.remote);
+    uint32_t cuts = v4 ? FATA_NETIF_TX_TCP4 : FATA_NETIF_TX_TCP6;
+    struct ip_route route;
+
+    if (ip_route(c->tcp->ip, &c->tuple.remote, &route) != OK)
+        return;
+    c->sums = (route.features & FATA_NETIF_TX_CHECKSUM) != 0;
+    c->cuts = c->sums && (route.features & cuts) != 0;
+}
+
 /* What the receive buffer amounts to now, apart from what is in it. */
 static uint32_t receive_room(const struct tcp_conn *c)
 {
@@ -87,9 +99,13 @@ static uint16_t window_field(struct tcp_conn *c)
     return (uint16_t)field;
 }
 
-/* Header, checksum, and away with it. */
+/*
+ * Header, checksum, and away with it. If `partial`, the device completes the
+ * checksum, to which the field then holds the pseudo-header's part.
+ */
 static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
-                        const struct tcp_segment *s, struct packet *p)
+                        const struct tcp_segment *s, bool partial,
+                        struct packet *p)
 {
     struct checksum sum = {0};
     uint32_t len = tcp_segment_len(s);
@@ -100,11 +116,18 @@ static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
     checksum_add_sum(&sum,
                      ip_pseudo_sum(&tuple->local, &tuple->remote,
                                    IP_PROTOCOL_TCP, len + p->payload_len));
-    checksum_add(&sum, written(&w));
-    for (uint32_t i = 1; i <= p->count; i++)
-        checksum_add(&sum, p->parts[i]);
+    uint16_t result;
+    if (partial) {
+        p->checksum_offset = TCP_CHECKSUM_OFFSET;
+        result = (uint16_t)~checksum_result(&sum);
+    } else {
+        checksum_add(&sum, written(&w));
+        for (uint32_t i = 1; i <= p->count; i++)
+            checksum_add(&sum, p->parts[i]);
+        result = checksum_result(&sum);
+    }
     struct writer field = writer_to(p->room + p->at + TCP_CHECKSUM_OFFSET, 2);
-    put_be16(&field, checksum_result(&sum));
+    put_be16(&field, result);
     p->transport_len = (uint16_t)len;
 
     struct ip_send how = {
@@ -122,7 +145,7 @@ void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
 {
     struct packet p;
     packet_init(&p);
-    send_packet(tcp, tuple, s, &p);
+    send_packet(tcp, tuple, s, false, &p);
 }
 
 void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -261,10 +284,26 @@ static uint32_t gather(const struct tcp_conn *c, struct tcp_cursor *at,
     return done;
 }
 
-/* Send `len` bytes at `seq`, with a FIN behind them if `fin`. Returns the
- * sequence space that was sent. */
+/* Take the last `n` bytes of payload off the packet. */
+static void packet_shorten(struct packet *p, uint32_t n)
+{
+    p->payload_len -= n;
+    while (n > 0) {
+        struct bytes *last = &p->parts[p->count];
+        if (last->len > n) {
+            last->len -= n;
+            return;
+        }
+        n -= (uint32_t)last->len;
+        p->count--;
+    }
+}
+
+/* Send `len` bytes at `seq`, with a FIN behind them if `fin`. More than `mss`
+ * of them are for the device to cut. Returns the sequence space that was
+ * sent. */
 static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
-                             uint32_t seq, uint32_t len, bool fin)
+                             uint32_t seq, uint32_t len, uint32_t mss, bool fin)
 {
     struct tcp *tcp = c->tcp;
     struct packet p;
@@ -272,8 +311,16 @@ static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
 
     packet_init(&p);
     len = gather(c, at, seq, len, &p);
-    if (len < wanted)
+    if (len < wanted) {
         fin = false;
+        if (len > mss) { /* too many pieces: whole segments of them */
+            packet_shorten(&p, len % mss);
+            len -= len % mss;
+            at->piece = NULL;
+        }
+    }
+    if (len > mss)
+        p.gso_size = (uint16_t)mss;
     struct tcp_segment s = segment_of(c, seq, TCP_ACK);
     if (fin)
         s.flags |= TCP_FIN;
@@ -282,7 +329,7 @@ static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
     if (seq_lt(seq, c->snd_max))
         tcp->counters.retransmitted++;
     tcp->counters.bytes_out += len;
-    send_packet(tcp, &c->tuple, &s, &p);
+    send_packet(tcp, &c->tuple, &s, c->sums && len > 0, &p);
     return len + fin;
 }
 
@@ -309,7 +356,8 @@ static uint32_t send_again(struct tcp_conn *c, uint32_t left, uint32_t right)
     if (seq_gt(left + len, data_end))
         len = data_end - left;
     fin = fin && left + len == data_end;
-    uint32_t space = send_segment(c, &c->sending->again, left, len, fin);
+    uint32_t space =
+        send_segment(c, &c->sending->again, left, len, c->mss, fin);
     if (space > 0) {
         tcp_recovery_sent_again(c, left, left + space);
         sent(c, left + space);
@@ -320,10 +368,18 @@ static uint32_t send_again(struct tcp_conn *c, uint32_t left, uint32_t right)
 void tcp_send_probe(struct tcp_conn *c)
 {
     struct tcp_cursor start = {0};
-    uint32_t end = c->snd_una + send_segment(c, &start, c->snd_una, 1, false);
+    uint32_t end =
+        c->snd_una + send_segment(c, &start, c->snd_una, 1, c->mss, false);
 
     if (seq_gt(end, c->snd_max))
         c->snd_max = end;
+}
+
+/* A segment that was not full has not been acknowledged. */
+static bool small_in_flight(const struct tcp_conn *c)
+{
+    const struct tcp_sending *x = c->sending;
+    return x != NULL && x->small && seq_gt(x->small_end, c->snd_una);
 }
 
 /*
@@ -341,14 +397,12 @@ void tcp_send_probe(struct tcp_conn *c)
 static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
                                  uint32_t offset, bool last)
 {
-    const struct tcp_sending *x = c->sending;
     uint64_t now = c->tcp->env->loop->now;
     uint64_t patience = SILLY_WINDOW_OVERRIDE;
 
     if (c->impatient)
         return true;
-    if (last && (offset == 0 || x == NULL || !x->small ||
-                 seq_leq(x->small_end, c->snd_una)))
+    if (last && (offset == 0 || !small_in_flight(c)))
         return true;
     if (!last && len > 0 && len >= c->snd_wnd_max / 2)
         return true;
@@ -431,7 +485,21 @@ void tcp_send_loss_probe(struct tcp_conn *c)
     c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
 }
 
-/* One segment of new data, or a FIN. False if nothing more may be sent. */
+/*
+ * The most to send in one packet. If the device cuts it, up to 64 KB; but no
+ * more than half of CWND, so that ACKs come while the other half is under way.
+ */
+static uint32_t packet_room(const struct tcp_conn *c, uint32_t mss)
+{
+    uint32_t most = UINT16_MAX - TCP_MAX_HEADER_LEN - 20;
+
+    if (!c->cuts)
+        return mss;
+    most = smaller(most, c->cc.cwnd / 2);
+    return most < 2 * mss ? mss : most - most % mss;
+}
+
+/* One packet of new data, or a FIN. False if nothing more may be sent. */
 static bool send_new(struct tcp_conn *c)
 {
     uint32_t offset = c->snd_nxt - c->snd_una;
@@ -442,12 +510,25 @@ static bool send_new(struct tcp_conn *c)
     uint32_t waiting = c->send_bytes - offset;
     uint32_t room = c->snd_wnd > offset ? c->snd_wnd - offset : 0;
     uint32_t congestion = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
+    uint32_t most = packet_room(c, mss);
     if (c->sending != NULL && c->sending->probe_new && congestion < mss)
         congestion = mss;
-    uint32_t len = smaller(smaller(waiting, room), mss);
-    /* RFC 6675 section 5: a full segment or none; ACKs make the room. */
-    if (len > congestion)
-        len = pipe == 0 ? congestion : 0;
+    uint32_t len = smaller(smaller(waiting, room), most);
+    if (len > congestion) {
+        /* ACKs are under way that make room for a larger packet: wait for them
+         * while two thirds of CWND are in flight. */
+        if (most > mss && pipe > 0 && congestion < c->cc.cwnd / 3 &&
+            c->sending->phase == TCP_PHASE_OPEN && !c->sending->probe_new)
+            return false;
+        /* RFC 6675 section 5: full segments or none. */
+        if (congestion >= mss)
+            len = congestion - congestion % mss;
+        else
+            len = pipe == 0 ? congestion : 0;
+    }
+    /* What is not full goes by itself if it has to wait. */
+    if (len > mss && (len < waiting || (small_in_flight(c) && !c->fin_wanted)))
+        len -= len % mss;
     bool last = len == waiting;
     /* Once, and never again when it is acknowledged. */
     bool fin = last && c->fin_wanted && seq_lt(c->snd_nxt + len, c->fin_end);
@@ -463,13 +544,13 @@ static bool send_new(struct tcp_conn *c)
     if (!tcp_sending_begin(c))
         return false;
     struct tcp_sending *x = c->sending;
-    uint32_t space = send_segment(c, &x->fresh, c->snd_nxt, len, fin);
+    uint32_t space = send_segment(c, &x->fresh, c->snd_nxt, len, mss, fin);
     if (space == 0)
         return false;
     c->snd_nxt += space;
     c->nagle_at = TIME_NEVER;
     c->impatient = false;
-    if (len < mss) {
+    if (space % mss != 0) {
         x->small = true;
         x->small_end = c->snd_nxt;
     }
