@@ -91,6 +91,7 @@ struct tcp_cursor {
 
 enum tcp_phase {
     TCP_PHASE_OPEN,
+    TCP_PHASE_CWR, /* an ECN-Echo told of congestion; until past c->recover */
     TCP_PHASE_RECOVERY, /* of losses that ACKs told of; until c->recover */
     TCP_PHASE_LOSS,     /* after a timeout; until c->recover */
 };
@@ -154,11 +155,15 @@ struct tcp_conn {
     bool notify;     /* the handler has something to look at */
     bool fin_wanted; /* the application will write no more */
     bool fin_received;
-    bool ack_now;     /* an ACK is due at the end of this round */
-    bool probing;     /* the retransmission timer is the persist timer */
-    bool impatient;   /* it has waited long enough for an ACK or a window */
-    bool scaling;     /* both sides sent a window scale */
-    bool sack;        /* both sides sent SACK-permitted */
+    bool ack_now;   /* an ACK is due at the end of this round */
+    bool probing;   /* the retransmission timer is the persist timer */
+    bool impatient; /* it has waited long enough for an ACK or a window */
+    bool scaling;   /* both sides sent a window scale */
+    bool sack;      /* both sides sent SACK-permitted */
+    /* Explicit congestion notification (RFC 3168 section 6.1): both agreed to
+     * it; we echo a mark until the peer has heard; and are to say that we have
+     * heard, in the next new data. */
+    bool ecn, ecn_echo, ecn_heard;
     bool reordering;  /* the path is known to reorder (RFC 8985 s6.2) */
     bool sums;        /* the device completes checksums... */
     bool cuts;        /* ...and cuts segments larger than the MTU */
@@ -256,6 +261,7 @@ struct tcp_time_wait {
 struct tcp_counters {
     uint64_t segments_in, segments_out, bytes_in, bytes_out;
     uint64_t retransmitted, fast_retransmitted, timeouts, probes;
+    uint64_t ecn_marked, ecn_echoed;
     uint64_t loss_probes, spurious, sack_ignored, duplicates_told;
     uint64_t accepted, connected, resets_in, resets_out;
     uint64_t bad_checksum, malformed, no_listener;

@@ -29,6 +29,8 @@ static void answer(struct tcp *tcp, const struct tcp_tuple *tuple, uint32_t iss,
         .ts_value = ts_value,
         .ts_echo = ts_echo,
     };
+    if (offer->ecn)
+        s.flags |= TCP_ECE;
     tcp_send_bare(tcp, tuple, &s);
 }
 
@@ -57,6 +59,8 @@ static void half_timer(struct timer *timer, uint64_t now)
         return;
     }
     h->retries++;
+    /* RFC 3168 section 6.1.1.1: perhaps it is this that gets lost. */
+    h->offer.ecn = false;
     h->tcp->counters.retransmitted++;
     timer_set(&h->tcp->env->loop->timers, timer,
               time_add(now, TCP_RTO_INITIAL << h->retries));
@@ -86,6 +90,12 @@ static struct tcp_half *half_new(struct tcp_listener *l,
     return h;
 }
 
+/* RFC 3168 section 6.1.1. */
+static bool is_ecn_setup(const struct tcp_segment *syn)
+{
+    return (syn->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
+}
+
 static struct tcp_offer offer_of(const struct tcp_segment *syn)
 {
     return (struct tcp_offer){
@@ -93,6 +103,7 @@ static struct tcp_offer offer_of(const struct tcp_segment *syn)
         .has_scale = syn->has_scale,
         .scale = syn->scale,
         .sack_permitted = syn->sack_permitted,
+        .ecn = is_ecn_setup(syn),
         .timestamps = syn->has_timestamps,
     };
 }
@@ -172,6 +183,7 @@ static struct tcp_conn *establish(struct tcp_listener *l,
         .ts_value = h->ts_recent,
     };
     tcp_conn_learn(c, &syn);
+    c->ecn = h->offer.ecn;
     c->snd_wnd = c->snd_wnd_max = h->window;
     c->snd_wl1 = h->irs;
     c->snd_wl2 = h->iss + 1;
@@ -312,6 +324,8 @@ void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
         /* Our SYN-ACK was lost; or a new attempt from the same port, which
          * ours makes the peer reset if it does not know it; or RFC 9293
          * section 3.10.7.4, first: what is out of the window is answered. */
+        if ((s->flags & TCP_SYN) && !is_ecn_setup(s))
+            h->offer.ecn = false; /* it tries without (RFC 3168 s6.1.1.1) */
         half_answer(h);
     } else if (!(s->flags & TCP_ACK)) {
         /* Fifth: drop. */

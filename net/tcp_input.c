@@ -102,6 +102,9 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
         tcp_conn_work(c);
         return;
     }
+    /* RFC 3168 section 6.1.1. All our SYNs must have asked for it; and what has
+     * both bits is not an answer but an echo of ours. */
+    c->ecn = c->retries == 0 && (s->flags & (TCP_ECE | TCP_CWR)) == TCP_ECE;
     c->snd_una = c->snd_nxt = s->ack;
     c->state = TCP_ESTABLISHED;
     tcp_rtt_handshake(&c->rtt, time_since(tcp->env->loop->now, c->sent_at),
@@ -648,9 +651,25 @@ static bool control_input(struct tcp_conn *c, const struct tcp_segment *s)
     return !(s->flags & TCP_ACK);
 }
 
+/* Data in the window: RFC 3168 section 6.1.3. A mark is echoed in each ACK
+ * until the peer says that it has heard. */
+static void ecn_input(struct tcp_conn *c, const struct tcp_segment *s,
+                      enum ip_ecn ecn)
+{
+    if (!c->ecn)
+        return;
+    if (s->flags & TCP_CWR)
+        c->ecn_echo = false;
+    if (ecn == IP_ECN_CE) {
+        c->ecn_echo = true;
+        c->tcp->counters.ecn_marked++;
+    }
+}
+
 /* RFC 9293 section 3.10.7.4. Takes `data`. */
 static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
-                               struct pbuf *data, uint32_t data_len)
+                               enum ip_ecn ecn, struct pbuf *data,
+                               uint32_t data_len)
 {
     struct tcp *tcp = c->tcp;
     struct tcp_segment without_syn;
@@ -694,6 +713,7 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
         goto drop;
     }
     if (data_len > 0 && expects_data(c)) {
+        ecn_input(c, s, ecn);
         data_input(c, data, s->seq, data_len, s->flags);
         data = NULL;
         tcp_conn_work(c);
@@ -734,7 +754,7 @@ void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
                            ((s->flags & TCP_FIN) != 0));
         pbuf_give(packet->data);
     } else {
-        synchronized_input(c, s, packet->data, data_len);
+        synchronized_input(c, s, packet->ecn, packet->data, data_len);
     }
     tcp_conn_notify(c);
 }

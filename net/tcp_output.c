@@ -104,8 +104,8 @@ static uint16_t window_field(struct tcp_conn *c)
  * checksum, to which the field then holds the pseudo-header's part.
  */
 static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
-                        const struct tcp_segment *s, bool partial,
-                        struct packet *p)
+                        const struct tcp_segment *s, enum ip_ecn ecn,
+                        bool partial, struct packet *p)
 {
     struct checksum sum = {0};
     uint32_t len = tcp_segment_len(s);
@@ -134,6 +134,7 @@ static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
         .source = tuple->local,
         .destination = tuple->remote,
         .protocol = IP_PROTOCOL_TCP,
+        .ecn = ecn,
     };
     tcp->counters.segments_out++;
     /* What does not get out is lost like any other packet. */
@@ -145,7 +146,7 @@ void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
 {
     struct packet p;
     packet_init(&p);
-    send_packet(tcp, tuple, s, false, &p);
+    send_packet(tcp, tuple, s, IP_ECN_NONE, false, &p);
 }
 
 void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -210,6 +211,8 @@ static struct tcp_segment segment_of(struct tcp_conn *c, uint32_t seq,
         .ts_value = tcp_ts_now(c->tcp, c->ts_offset),
         .ts_echo = c->ts_recent,
     };
+    if (c->ecn_echo && !(flags & TCP_RST))
+        s.flags |= TCP_ECE;
     if (c->sacks != NULL)
         report_arrived(c, &s);
     c->last_ack_sent = c->rcv_nxt;
@@ -299,6 +302,19 @@ static void packet_shorten(struct packet *p, uint32_t n)
     }
 }
 
+/*
+ * New data, and nothing else, may be marked by the network instead of dropped
+ * (RFC 3168 sections 6.1.4 to 6.1.6); and they tell the peer that its echo was
+ * heard (section 6.1.2).
+ */
+static enum ip_ecn mark_new(struct tcp_conn *c, struct tcp_segment *s)
+{
+    if (c->ecn_heard)
+        s->flags |= TCP_CWR;
+    c->ecn_heard = false;
+    return IP_ECN_ECT0;
+}
+
 /* Send `len` bytes at `seq`, with a FIN behind them if `fin`. More than `mss`
  * of them are for the device to cut. Returns the sequence space that was
  * sent. */
@@ -326,10 +342,13 @@ static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
         s.flags |= TCP_FIN;
     if (seq + len == c->snd_una + c->send_bytes && len > 0)
         s.flags |= TCP_PSH;
+    enum ip_ecn ecn = IP_ECN_NONE;
     if (seq_lt(seq, c->snd_max))
         tcp->counters.retransmitted++;
+    else if (c->ecn && len > 0 && !c->probing)
+        ecn = mark_new(c, &s);
     tcp->counters.bytes_out += len;
-    send_packet(tcp, &c->tuple, &s, c->sums && len > 0, &p);
+    send_packet(tcp, &c->tuple, &s, ecn, c->sums && len > 0, &p);
     return len + fin;
 }
 
@@ -510,7 +529,8 @@ static bool send_new(struct tcp_conn *c)
     uint32_t waiting = c->send_bytes - offset;
     uint32_t room = c->snd_wnd > offset ? c->snd_wnd - offset : 0;
     uint32_t congestion = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
-    uint32_t most = packet_room(c, mss);
+    /* CWR is for one segment, not for all that a device would make of it. */
+    uint32_t most = c->ecn_heard ? mss : packet_room(c, mss);
     if (c->sending != NULL && c->sending->probe_new && congestion < mss)
         congestion = mss;
     uint32_t len = smaller(smaller(waiting, room), most);
@@ -584,6 +604,10 @@ static void send_syn(struct tcp_conn *c)
         .has_timestamps = true,
         .ts_value = tcp_ts_now(tcp, c->ts_offset),
     };
+    /* RFC 3168 section 6.1.1; and section 6.1.1.1: where such SYNs get lost,
+     * others may get through. */
+    if (c->state == TCP_SYN_SENT && c->retries == 0)
+        s.flags |= TCP_ECE | TCP_CWR;
     if (c->state == TCP_SYN_RECEIVED) {
         s.flags |= TCP_ACK;
         s.ack = c->rcv_nxt;

@@ -11,6 +11,10 @@
  *               | v                                  v  is undone
  *              LOSS <--------------------------------+---------> OPEN
  *
+ * An ECN-Echo (RFC 3168 section 6.1.2) leads from OPEN to CWR for a round trip,
+ * in which CWND comes down as in RECOVERY though nothing is to be repaired.
+ * What is lost then is lost to the same congestion: CWND is not reduced again.
+ *
  * Nothing is sent from here: what is marked as lost goes out, as far as CWND
  * lets it, when tcp_output next looks at the connection.
  */
@@ -41,6 +45,18 @@ static uint32_t larger(uint32_t a, uint32_t b)
     if (a > b)
         return a;
     return b;
+}
+
+/* Nothing is known to be lost. */
+static bool is_open(const struct tcp_sending *x)
+{
+    return x->phase == TCP_PHASE_OPEN || x->phase == TCP_PHASE_CWR;
+}
+
+/* CWND is coming down to ssthresh. */
+static bool is_reducing(const struct tcp_sending *x)
+{
+    return x->phase == TCP_PHASE_RECOVERY || x->phase == TCP_PHASE_CWR;
 }
 
 static uint64_t now_of(const struct tcp_conn *c)
@@ -112,8 +128,8 @@ static void arm_probe(struct tcp_conn *c)
     struct tcp_sending *x = c->sending;
     uint64_t wait = SECONDS(1);
 
-    if (!c->sack || x->phase != TCP_PHASE_OPEN || x->sent.sacked > 0 ||
-        x->probe_out || c->probing) {
+    if (!c->sack || !is_open(x) || x->sent.sacked > 0 || x->probe_out ||
+        c->probing) {
         if (x->probe_due)
             x->loss_at = TIME_NEVER;
         x->probe_due = false;
@@ -138,7 +154,7 @@ void tcp_recovery_sent(struct tcp_conn *c, uint32_t end)
 {
     struct tcp_sending *x = c->sending;
 
-    if (x->phase == TCP_PHASE_RECOVERY)
+    if (is_reducing(x))
         x->prr_out += end - tcp_sent_end(&x->sent);
     tcp_sent_add(&x->sent, end, now_of(c));
     x->probe_new = false;
@@ -154,7 +170,7 @@ void tcp_recovery_sent_again(struct tcp_conn *c, uint32_t left, uint32_t right)
     if (x->undo_bytes == 0)
         x->again_ts = tcp_ts_now(c->tcp, c->ts_offset);
     x->undo_bytes += right - left;
-    if (x->phase == TCP_PHASE_RECOVERY)
+    if (is_reducing(x))
         x->prr_out += right - left;
     x->force = false;
 }
@@ -181,14 +197,17 @@ static void enter_recovery(struct tcp_conn *c, uint32_t delivered)
 {
     struct tcp_sending *x = c->sending;
 
-    tcp_cc_event(&c->cc, TCP_CC_LOSS, flight_size(c), c->mss, now_of(c));
-    begin_undo(c);
+    if (x->phase != TCP_PHASE_CWR) {
+        tcp_cc_event(&c->cc, TCP_CC_LOSS, flight_size(c), c->mss, now_of(c));
+        begin_undo(c);
+        x->prr_delivered = x->prr_out = 0;
+        x->prr_flight = larger(c->snd_max - c->snd_una - x->sent.sacked -
+                                   x->duplicate_bytes + delivered,
+                               c->mss);
+        c->ecn_heard = c->ecn;
+    }
     x->phase = TCP_PHASE_RECOVERY;
     c->recover = c->snd_max;
-    x->prr_delivered = x->prr_out = 0;
-    x->prr_flight = larger(c->snd_max - c->snd_una - x->sent.sacked -
-                               x->duplicate_bytes + delivered,
-                           c->mss);
     x->probe_out = x->probe_new = false;
     x->force = true;
     if (c->reordering_persist > 0 && --c->reordering_persist == 0)
@@ -197,13 +216,40 @@ static void enter_recovery(struct tcp_conn *c, uint32_t delivered)
     c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
 }
 
+/*
+ * RFC 3168 section 6.1.2: as for a loss, at most once for what was sent in a
+ * window, and not to be undone. `flight` as before the ACK that echoed.
+ */
+static void enter_cwr(struct tcp_conn *c, uint32_t flight)
+{
+    struct tcp_sending *x = c->sending;
+
+    tcp_cc_event(&c->cc, TCP_CC_ECN, flight, c->mss, now_of(c));
+    x->may_undo = x->may_undo_by_echo = false;
+    x->phase = TCP_PHASE_CWR;
+    c->recover = c->snd_max;
+    x->prr_delivered = x->prr_out = 0;
+    x->prr_flight = larger(flight, c->mss);
+    c->ecn_heard = true;
+    c->tcp->counters.ecn_echoed++;
+}
+
+/* CWR ends with the first ACK of what was sent after it: one of all that was
+ * sent before still echoes what has been reacted to. */
+static bool is_past(const struct tcp_conn *c)
+{
+    if (c->sending->phase == TCP_PHASE_CWR && c->snd_una != c->snd_max)
+        return seq_gt(c->snd_una, c->recover);
+    return seq_geq(c->snd_una, c->recover);
+}
+
 static void leave(struct tcp_conn *c)
 {
     struct tcp_sending *x = c->sending;
 
     /* RFC 6937 section 3.1; but if little was in flight at last, not all of it
      * at once (RFC 6582 section 3.2). */
-    if (x->phase == TCP_PHASE_RECOVERY)
+    if (is_reducing(x))
         c->cc.cwnd = smaller(c->cc.ssthresh, larger(tcp_pipe(c), c->mss) +
                                                  (uint32_t)BURST * c->mss);
     x->phase = TCP_PHASE_OPEN;
@@ -262,8 +308,8 @@ static uint64_t reordering_window(const struct tcp_conn *c)
     const struct tcp_sending *x = c->sending;
     const struct tcp_rtt *rtt = &c->rtt;
 
-    if (!c->reordering && (x->phase != TCP_PHASE_OPEN ||
-                           x->sent.sacked >= TCP_DUPACKS * (uint32_t)c->mss))
+    if (!c->reordering &&
+        (!is_open(x) || x->sent.sacked >= TCP_DUPACKS * (uint32_t)c->mss))
         return 0;
     if (rtt->least == TIME_NEVER)
         return rtt->srtt / 4;
@@ -480,7 +526,10 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
     if (acked > 0)
         judge_echo(c, s);
     lost = smaller(lost, x->sent.lost);
-    if (x->phase != TCP_PHASE_OPEN && seq_geq(c->snd_una, c->recover)) {
+    if ((s->flags & TCP_ECE) && c->ecn && x->phase == TCP_PHASE_OPEN &&
+        seq_gt(c->snd_una, c->recover))
+        enter_cwr(c, smaller(flight, c->cc.cwnd));
+    if (x->phase != TCP_PHASE_OPEN && is_past(c)) {
         leave(c);
         left = true;
     }
@@ -492,13 +541,16 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
         tcp_sent_lose(&x->sent, c->mss);
     bool fresh_loss = x->sent.lost > lost;
     if (fresh_loss && x->phase != TCP_PHASE_RECOVERY &&
-        (x->phase == TCP_PHASE_OPEN || !c->sack))
+        (is_open(x) || !c->sack))
         enter_recovery(c, delivered);
 
-    if (x->phase == TCP_PHASE_RECOVERY)
+    if (is_reducing(x))
         reduce_in_proportion(c, delivered, acked > 0 && !fresh_loss);
     else if (!left && acked > 0) /* RFC 3042: not by duplicates */
         grow(c, news, x->phase == TCP_PHASE_LOSS ? delivered : acked, flight);
+    /* It stays close behind, or it would seem to lie ahead one day. */
+    if (x->phase == TCP_PHASE_OPEN && seq_gt(c->snd_una, c->recover))
+        c->recover = c->snd_una - 1;
     if (acked > 0 || x->probe_due)
         if (x->loss_at == TIME_NEVER || x->probe_due)
             arm_probe(c);
@@ -513,9 +565,10 @@ void tcp_recovery_timeout(struct tcp_conn *c)
 
     /* RFC 5681 section 3.1: the first timeout of a segment lowers ssthresh,
      * and once for the losses of one window. */
-    if (c->retries == 1 && x->phase != TCP_PHASE_RECOVERY) {
+    if (c->retries == 1 && !is_reducing(x)) {
         tcp_cc_event(&c->cc, TCP_CC_TIMEOUT, flight_size(c), c->mss, now_of(c));
         begin_undo(c);
+        c->ecn_heard = c->ecn;
     }
     /* RFC 8985 section 6.3: what was sent just now may yet arrive. */
     if (c->sack && x->rack_at != 0)
@@ -547,9 +600,9 @@ void tcp_recovery_timer(struct tcp_conn *c)
         return;
     }
     detect(c);
-    if (x->sent.lost > lost && x->phase == TCP_PHASE_OPEN)
+    if (x->sent.lost > lost && is_open(x))
         enter_recovery(c, 0);
-    if (x->phase == TCP_PHASE_RECOVERY)
+    if (is_reducing(x))
         reduce_in_proportion(c, 0, false);
     tcp_conn_work(c);
 }

@@ -49,6 +49,7 @@ struct script_segment {
     bool plain;                  /* expected: no options at all */
     uint8_t ecn;                 /* of the IP header */
     bool not_ect;                /* expected: ecn is 0 */
+    bool no_echo;                /* expected: neither "E" nor "C" */
     /* Injected only. */
     uint16_t urgent;
     const char *options; /* as they are, padded with zeros */
