@@ -1,5 +1,5 @@
 # The tenders: build/fata-spt runs spt images, build/fata-nat gives them a
-# network without any rights.
+# network without any rights, build/fata-pcap captures what passes a tap.
 
 # fata-spt is linked with musl: a static program of glibc takes twice as long
 # to start. It is position-independent, so that it is loaded far above the
@@ -33,14 +33,19 @@ build/tender/spt/filter_table: build/host/tender/spt/filter_table.o \
 	@mkdir -p $(@D)
 	$(CC) -o $@ $^ -lseccomp
 
-build/fata-nat: build/host/tender/nat/nat.o
-	$(CC) -o $@ $^ -lslirp
+# Both write captures, where they are asked to.
+CAPTURE_OBJ = build/host/tender/pcap/capture.o build/host/tender/pcap/pcapng.o
+build/fata-nat: build/host/tender/nat/nat.o $(CAPTURE_OBJ)
+	$(CC) -o $@ $^ -lslirp -lpcap
+build/fata-pcap: build/host/tender/pcap/pcap.o $(CAPTURE_OBJ)
+	$(CC) -o $@ $^ -lpcap
 
 # What the tests of the tender need besides libfata.
 SPT_PURE = elf manifest guest
 $(foreach kind,san fuzz,$(eval SPT_$(kind) = \
   $(SPT_PURE:%=build/$(kind)/tender/spt/%.o)))
 build/san/tender/spt/elf_test: $(SPT_san)
+build/san/tender/pcap/pcapng_test: build/san/tender/pcap/pcapng.o
 build/san/tender/spt/manifest_test: $(SPT_san)
 build/san/tender/spt/guest_test: $(SPT_san)
 build/fuzz/tender/spt/elf_fuzz: $(SPT_fuzz)

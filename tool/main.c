@@ -122,10 +122,19 @@ const struct command commands[] = {
             "                          the unikernel's port GUEST (with nat)\n"
             "      --block DEVICE=FILE attach a disk image\n"
             "      --mem MIB           memory of the unikernel in MiB\n"
+            "      --pcap FILE         capture all frames of its network "
+            "devices, in\n"
+            "                          both directions, to FILE (pcapng), for\n"
+            "                          tcpdump and Wireshark; for a tap that "
+            "takes\n"
+            "                          the right to listen on it\n"
+            "      --filter EXPRESSION capture only these, in the language of\n"
+            "                          man pcap-filter: 'tcp port 80'\n"
             "  -t, --target TARGET     which target\n" COMMON_OPTIONS "\n"
             "Examples:\n"
             "  fata run --publish 8080:80\n"
-            "  fata run --net tap:tap0 -- --ipv4=10.0.0.2/24 --log=tcp:debug\n",
+            "  fata run --net tap:tap0 -- --ipv4=10.0.0.2/24 --log=tcp:debug\n"
+            "  fata run --pcap run.pcapng --filter 'not arp'\n",
         .words_follow = true,
     },
     {

@@ -2,14 +2,16 @@
 
 TOOL_SRC = $(filter-out %_test.c %_fuzz.c,$(wildcard tool/*.c))
 TOOL_BASE = base/bootargs base/fmt
-TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o)
+TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o) \
+           build/host/tender/pcap/pcapng.o
 CONFIG_OBJ = $(patsubst %.c,build/host/%.o,$(wildcard tool/config/*.c)) \
              $(TOOL_BASE:%=build/host/%.o)
 # What the fuzz target needs besides libfata.
 build/fuzz/tool/snapshot_fuzz: build/fuzz/tool/snapshot.o
 
 # A test has a main of its own.
-TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o))
+TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o)) \
+           build/san/tender/pcap/pcapng.o
 
 # Quick to build, since one waits for that; only packing has much to compute.
 $(TOOL_SRC:%.c=build/host/%.o): CFLAGS = -O0

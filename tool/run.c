@@ -5,6 +5,10 @@
  *     fata run --+-- fata-nat ==socketpair== tender or image
  *                (publishes ports)           (the unikernel)
  *
+ * With --pcap a helper captures each network device's frames: fata-nat, which
+ * sees them all, or for a tap fata-pcap, which listens on it. All append to
+ * one file. So the unikernel needs no right for that, and does not notice.
+ *
  * All are ended by their process id, also when we are told to end; the exit
  * status is the unikernel's.
  */
@@ -26,6 +30,8 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/version.h"
+#include "tender/pcap/pcapng.h"
 #include "tool/commands.h"
 #include "tool/files.h"
 #include "tool/generate.h"
@@ -43,6 +49,7 @@ struct run {
     struct request request;
     struct names nets, blocks, published, arguments;
     const char *memory;
+    const char *pcap, *filter; /* NULL: no capture; every frame */
 };
 
 /* The processes and descriptors of a run. */
@@ -54,6 +61,9 @@ struct running {
     size_t helper_count;
     int ends[HELPERS]; /* descriptors the unikernel inherits */
     size_t end_count;
+    int lives[HELPERS]; /* helpers end when these close */
+    size_t life_count;
+    int pcap_fd;          /* of the capture, if there is to be one */
     const char *counters; /* the file that shows them, or NULL */
     bool published;       /* the ports are given to the first helper */
 };
@@ -100,6 +110,9 @@ static pid_t start(const struct names *command, const int *fds, size_t count)
 /* End the helpers: by themselves, since their sockets closed, or else. */
 static void end_helpers(struct running *r)
 {
+    for (size_t i = 0; i < r->life_count; i++)
+        (void)close(r->lives[i]);
+    r->life_count = 0;
     for (size_t i = 0; i < r->helper_count; i++) {
         struct timespec pause = {.tv_nsec = 5000000};
         unsigned tries = NAT_SECONDS * 200;
@@ -124,8 +137,44 @@ static void close_ends(struct running *r)
 
 /* --- Networks --- */
 
+/* A program of ours that is to be started. */
+static const char *program_of(const char *path)
+{
+    const char *program = joined(fata_root(), path);
+    if (!file_exists(program))
+        die("%s is not there: run make in %s", program, fata_root());
+    return program;
+}
+
+/* One byte says that all is set up; without it the helper has said why. */
+static void await_helper(struct running *r, int ready)
+{
+    char byte;
+    ssize_t got = read(ready, &byte, 1);
+    (void)close(ready);
+    if (got == 1)
+        return;
+    close_ends(r);
+    end_helpers(r);
+    exit(1);
+}
+
+/* Have a helper write the frames of the network device `id`. */
+static void add_capture(const struct running *r, struct names *command,
+                        size_t id)
+{
+    names_add(command, "--pcap-fd");
+    names_add(command, format("%d", r->pcap_fd));
+    names_add(command, "--pcap-id");
+    names_add(command, format("%zu", id));
+    if (r->run->filter != NULL) {
+        names_add(command, "--filter");
+        names_add(command, r->run->filter);
+    }
+}
+
 /* Start a helper; the descriptor that the unikernel uses it through. */
-static int start_nat(struct running *r)
+static int start_nat(struct running *r, size_t id)
 {
     int pair[2], ready[2];
     int buffer = SOCKET_BUFFER;
@@ -139,9 +188,7 @@ static int start_nat(struct running *r)
                          sizeof buffer);
 
     struct names command = {0};
-    names_add(&command, joined(fata_root(), "build/fata-nat"));
-    if (!file_exists(command.at[0]))
-        die("%s is not there: run make in %s", command.at[0], fata_root());
+    names_add(&command, program_of("build/fata-nat"));
     names_add(&command, "--fd");
     names_add(&command, format("%d", pair[1]));
     names_add(&command, "--ready-fd");
@@ -152,21 +199,43 @@ static int start_nat(struct running *r)
             names_add(&command, r->run->published.at[i]);
         }
     r->published = true;
+    if (r->pcap_fd >= 0)
+        add_capture(r, &command, id);
     r->helpers[r->helper_count++] =
-        start(&command, (const int[]){pair[1], ready[1]}, 2);
+        start(&command, (const int[]){pair[1], ready[1], r->pcap_fd},
+              r->pcap_fd >= 0 ? 3 : 2);
     (void)close(pair[1]);
     (void)close(ready[1]);
 
-    /* One byte says that all is set up; without it the helper has said why. */
-    char byte;
-    ssize_t got = read(ready[0], &byte, 1);
-    (void)close(ready[0]);
-    if (got != 1) {
-        (void)close(pair[0]);
-        end_helpers(r);
-        exit(1);
-    }
+    r->ends[r->end_count++] = pair[0];
+    await_helper(r, ready[0]);
     return pair[0];
+}
+
+/* Start the helper that listens on a tap, for a capture. */
+static void start_sniffer(struct running *r, const char *tap, size_t id)
+{
+    int life[2], ready[2];
+    struct names command = {0};
+
+    if (r->helper_count == HELPERS)
+        die("more than %d network devices", HELPERS);
+    if (pipe2(life, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0)
+        die("no pipe for the capture: %s", strerror(errno));
+    names_add(&command, program_of("build/fata-pcap"));
+    names_add(&command, "--interface");
+    names_add(&command, tap);
+    add_capture(r, &command, id);
+    names_add(&command, "--life-fd");
+    names_add(&command, format("%d", life[0]));
+    names_add(&command, "--ready-fd");
+    names_add(&command, format("%d", ready[1]));
+    r->helpers[r->helper_count++] =
+        start(&command, (const int[]){life[0], ready[1], r->pcap_fd}, 3);
+    (void)close(life[0]);
+    (void)close(ready[1]);
+    r->lives[r->life_count++] = life[1];
+    await_helper(r, ready[0]);
 }
 
 /* Complain here, with the remedy, about a tap that cannot be opened. */
@@ -222,17 +291,23 @@ static const char *net_for(const struct run *run, const char *device,
     return how;
 }
 
-static void add_net(struct running *r, const char *device, bool is_standard)
+static void add_net(struct running *r, const char *device, bool is_standard,
+                    size_t id)
 {
     const char *how = net_for(r->run, device, is_standard);
     if (strcmp(how, "nat") == 0) {
-        int fd = start_nat(r);
-        r->ends[r->end_count++] = fd;
+        int fd = start_nat(r, id);
         names_add(&r->command, format("--net:%s=@%d", device, fd));
     } else if (starts_with(how, "tap:")) {
         check_tap(how + 4);
+        if (r->pcap_fd >= 0)
+            start_sniffer(r, how + 4, id);
         names_add(&r->command, format("--net:%s=%s", device, how + 4));
     } else if (how[0] == '@') {
+        if (r->pcap_fd >= 0)
+            die_usage("--pcap %s: the device %s is the descriptor %s, on which "
+                      "nobody can listen: capture at its other end",
+                      r->run->pcap, device, how + 1);
         names_add(&r->command, format("--net:%s=%s", device, how));
     } else {
         const struct names ways = words_of("nat tap:NAME @FD");
@@ -304,6 +379,31 @@ static void check_devices(const struct names *given, const struct names *known,
     }
 }
 
+/* Make the capture's file, with a block for each network device. */
+static void begin_capture(struct running *r, const struct names *nets,
+                          const char *standard)
+{
+    static uint8_t head[1 << 17];
+    struct writer w = WRITER(head);
+    const char *file = r->run->pcap;
+
+    if (nets->count == 0)
+        die_usage("--pcap %s: this unikernel has no network device", file);
+    pcapng_section(&w, "fata " FATA_VERSION);
+    for (size_t i = 0; i < nets->count; i++) {
+        bool is_standard = strcmp(nets->at[i], standard) == 0;
+        pcapng_interface(&w, nets->at[i],
+                         net_for(r->run, nets->at[i], is_standard),
+                         r->run->filter);
+    }
+    if (w.failed)
+        die("--filter: longer than a capture's head can hold");
+    r->pcap_fd =
+        open(file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    if (r->pcap_fd < 0 || write(r->pcap_fd, head, w.len) != (ssize_t)w.len)
+        die("--pcap %s: cannot be written: %s", file, strerror(errno));
+}
+
 static void add_devices(struct running *r)
 {
     const struct run *run = r->run;
@@ -331,8 +431,10 @@ static void add_devices(struct running *r)
     const char *standard = nets.count > 0 ? nets.at[0] : "";
     if (names_have(&nets, "service"))
         standard = "service";
+    if (run->pcap != NULL)
+        begin_capture(r, &nets, standard);
     for (size_t i = 0; i < nets.count; i++)
-        add_net(r, nets.at[i], strcmp(nets.at[i], standard) == 0);
+        add_net(r, nets.at[i], strcmp(nets.at[i], standard) == 0, i);
     if (run->published.count > 0 && !r->published)
         die_usage("--publish %s: no network device goes through nat",
                   run->published.at[0]);
@@ -356,6 +458,9 @@ static void make_command(struct running *r)
                   format("--mem%s%s", target->shared ? " " : "=", run->memory));
     if (target->shared) {
         /* The simulator has networks of its own, between unikernels. */
+        if (run->pcap != NULL)
+            die_usage("the target %s captures by itself: %s --pcap %s %s",
+                      target->name, r->command.at[0], run->pcap, image);
         if (run->nets.count + run->published.count + run->blocks.count > 0)
             die_usage("the target %s has devices of its own: --net, --publish "
                       "and --block are for the others",
@@ -435,6 +540,25 @@ static void check_published(const struct names *published)
     }
 }
 
+/* Know a wrong filter before anything is built or started. */
+static void check_filter(const struct run *run)
+{
+    struct text said = {0};
+
+    if (run->filter == NULL)
+        return;
+    if (run->pcap == NULL)
+        die_usage("--filter %s: it is for captures: give --pcap FILE as well",
+                  run->filter);
+    const char *const words[] = {program_of("build/fata-pcap"), "--check",
+                                 run->filter, NULL};
+    if (process_output(words, true, &said) != 0)
+        die_usage("--filter: %s",
+                  said.at == NULL
+                      ? run->filter
+                      : keep_bytes(said.at, strcspn(said.at, "\n")));
+}
+
 int command_run(const struct command *command, const char *const *words)
 {
     struct run run = {.request.quiet = true};
@@ -445,17 +569,20 @@ int command_run(const struct command *command, const char *const *words)
         {.name = "--publish", .values = &run.published},
         {.name = "--block", .values = &run.blocks},
         {.name = "--mem", .value = &run.memory},
+        {.name = "--pcap", .value = &run.pcap},
+        {.name = "--filter", .value = &run.filter},
     };
     read_options(command, words, options, COUNT_OF(options), &run.arguments,
                  NULL);
     check_published(&run.published);
+    check_filter(&run);
     if (run.memory != NULL &&
         (run.memory[0] == 0 ||
          strspn(run.memory, "0123456789") != strlen(run.memory) ||
          strspn(run.memory, "0") == strlen(run.memory)))
         die_usage("--mem %s: give a number of MiB, as in --mem 64", run.memory);
 
-    struct running r = {.run = &run};
+    struct running r = {.run = &run, .pcap_fd = -1};
     r.project = build_project(&run.request);
     unlock_project();
     sigset_t signals;

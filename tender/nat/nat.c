@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <slirp/libslirp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "tender/pcap/capture.h"
 
 #define ADDRESS(a, b, c, d)                                                    \
     ((struct in_addr){htonl((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))})
@@ -42,6 +44,8 @@ struct nat {
     Slirp *slirp;
     struct pollfd *polls; /* the first is the guest's */
     size_t poll_count, poll_room;
+    struct capture capture;
+    int64_t captured_from; /* when nothing of it waited last; ns */
 };
 
 static _Noreturn void usage(FILE *to, int status)
@@ -50,6 +54,7 @@ static _Noreturn void usage(FILE *to, int status)
         to,
         "Usage: %s --fd N [--publish [ADDRESS:]HOST:GUEST[/udp]]... "
         "[--ready-fd M]\n"
+        "           [--pcap-fd N [--pcap-id I] [--filter EXPRESSION]]\n"
         "Give the unikernel at the other end of socket N, which carries one\n"
         "Ethernet frame per message, a network of its own: 10.0.2.0/24, with\n"
         "gateway and DHCP server 10.0.2.2, name server 10.0.2.3, and the\n"
@@ -60,6 +65,9 @@ static _Noreturn void usage(FILE *to, int status)
         "                  the unikernel, TCP or UDP; ADDRESS is 127.0.0.1\n"
         "                  unless given, 0.0.0.0 is for every interface\n"
         "  --ready-fd M    write a byte to M when ports are open\n"
+        "  --pcap-fd N     append all frames to this pcapng capture, as those\n"
+        "                  of its interface I (usual: 0)\n"
+        "  --filter E      only those, in libpcap's language\n"
         "  --help          show this help\n"
         "\n"
         "It ends when the other end of the socket is closed.\n",
@@ -76,6 +84,7 @@ static ssize_t send_packet(const void *frame, size_t len, void *context)
 {
     struct nat *nat = context;
 
+    capture_frame_now(&nat->capture, frame, len);
     while (!nat->gone) {
         ssize_t n =
             send(nat->fd, frame, len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_EOR);
@@ -226,12 +235,25 @@ static void receive(struct nat *nat)
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         /* A message of no bytes cannot be told from the end. */
+        if (n > 0 && n <= (ssize_t)sizeof(frame))
+            capture_frame_now(&nat->capture, frame, (size_t)n);
         if (n <= 0)
             nat->gone = true;
         else if (n <= (ssize_t)sizeof(frame) &&
                  is_safe(bytes_of(frame, (size_t)n)))
             slirp_input(nat->slirp, frame, (int)n);
     }
+}
+
+/* Write captured frames before they are too old, also when never idle. */
+static void flush_capture(struct nat *nat)
+{
+    int64_t now = clock_get_ns(nat);
+
+    if (!capture_waits(&nat->capture))
+        nat->captured_from = now;
+    else if (now - nat->captured_from > CAPTURE_FLUSH_MS * INT64_C(1000000))
+        capture_flush(&nat->capture);
 }
 
 static void serve(struct nat *nat)
@@ -242,10 +264,13 @@ static void serve(struct nat *nat)
         nat->poll_count = 0;
         (void)add_poll(nat->fd, SLIRP_POLL_IN, nat);
         slirp_pollfds_fill(nat->slirp, &timeout, add_poll, nat);
+        if (capture_waits(&nat->capture) && timeout > CAPTURE_FLUSH_MS)
+            timeout = CAPTURE_FLUSH_MS;
         int n = poll(nat->polls, nat->poll_count,
                      timeout > INT32_MAX ? -1 : (int)timeout);
         if (n < 0 && errno != EINTR)
             err(1, "cannot wait for input");
+        flush_capture(nat);
         /* Answers first, since they free what the guest waits for. */
         slirp_pollfds_poll(nat->slirp, n < 0, get_events, nat);
         if (n > 0 && nat->polls[0].revents != 0)
@@ -374,8 +399,9 @@ static int parse_fd(const char *option, const char *text)
 
 int main(int argc, char **argv)
 {
-    struct nat nat = {.fd = -1};
-    int ready_fd = -1;
+    struct nat nat = {.fd = -1, .capture.fd = -1};
+    int ready_fd = -1, pcap_fd = -1, pcap_id = 0;
+    const char *filter = NULL;
     int type = 0;
     socklen_t size = sizeof(type);
     const int buffer = BUFFER_BYTES;
@@ -392,6 +418,12 @@ int main(int argc, char **argv)
             nat.fd = parse_fd(option, argv[i]);
         } else if (strcmp(option, "--ready-fd") == 0) {
             ready_fd = parse_fd(option, argv[i]);
+        } else if (strcmp(option, "--pcap-fd") == 0) {
+            pcap_fd = parse_fd(option, argv[i]);
+        } else if (strcmp(option, "--pcap-id") == 0) {
+            pcap_id = parse_fd(option, argv[i]);
+        } else if (strcmp(option, "--filter") == 0) {
+            filter = argv[i];
         } else if (strcmp(option, "--publish") != 0) {
             warnx("%s: unknown option", option);
             usage(stderr, 1);
@@ -407,6 +439,13 @@ int main(int argc, char **argv)
         errx(1, "--fd %d: not a socket of type SOCK_SEQPACKET", nat.fd);
     (void)setsockopt(nat.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 
+    if (pcap_fd >= 0) {
+        capture_start(&nat.capture, pcap_fd, (uint32_t)pcap_id, filter);
+        /* To the end: the unikernel's, which closes the socket. */
+        (void)signal(SIGINT, SIG_IGN);
+        (void)signal(SIGTERM, SIG_IGN);
+        (void)signal(SIGHUP, SIG_IGN);
+    }
     nat.slirp = start_slirp(&nat);
     if (nat.slirp == NULL)
         errx(1, "libslirp %s does not start", slirp_version_string());
@@ -422,6 +461,7 @@ int main(int argc, char **argv)
 
     serve(&nat);
     slirp_cleanup(nat.slirp);
+    capture_flush(&nat.capture);
     free(nat.polls);
     return 0;
 }
