@@ -31,6 +31,7 @@ LIB_ASM = $(wildcard platform/cpu/x86_64/*.S)
 SIM_SRC = $(filter-out %_test.c %_fuzz.c platform/sim/runner.c,\
             $(wildcard platform/sim/*.c))
 UNIT_SRC = $(wildcard $(LIB_DIRS:%=%/*_test.c) abi/*_test.c tool/*_test.c \
+             tool/audit/*_test.c \
              tender/*/*_test.c platform/*_test.c platform/sim/*_test.c \
              test/sim/*_test.c sockets/*_test.c)
 FUZZ_SRC = $(wildcard $(LIB_DIRS:%=%/*_fuzz.c) tender/*/*_fuzz.c \

@@ -25,6 +25,7 @@ int command_configure(const struct command *command, const char *const *words);
 int command_describe(const struct command *command, const char *const *words);
 int command_build(const struct command *command, const char *const *words);
 int command_run(const struct command *command, const char *const *words);
+int command_audit(const struct command *command, const char *const *words);
 int command_clean(const struct command *command, const char *const *words);
 int command_help(const struct command *command, const char *const *words);
 int command_crunch(const struct command *command, const char *const *words);

@@ -199,6 +199,41 @@ const struct command commands[] = {
             "      --help              print this help and exit\n",
     },
     {
+        .name = "audit",
+        .about = "attack an address of your own test network, and report",
+        .run = command_audit,
+        .usage = "fata audit ADDRESS [--port N] [--case NAME]... [--json]",
+        .details =
+            "Run the attacks that broke other network stacks against ADDRESS:\n"
+            "malformed packets, forged segments, floods. Print PASS, FAIL or\n"
+            "INFO for each, with what was seen; exit with 1 if one failed.\n"
+            "\n"
+            "ADDRESS is loopback, link-local or private (10/8, 172.16/12,\n"
+            "192.168/16, 127/8, 169.254/16, ::1, fe80::/10, fc00::/7); every\n"
+            "other one is refused. It is on the link of an interface of this\n"
+            "machine, and not this machine itself. Needs CAP_NET_RAW.\n"
+            "\n"
+            "Options:\n"
+            "      --list              list the cases, and what they require\n"
+            "      --case NAME         only this case; may be repeated\n"
+            "      --json              report, or list, for programs\n"
+            "      --port N            TCP port that serves HTTP (80)\n"
+            "      --path PATH         page to be fetched (/)\n"
+            "      --udp-port N        UDP port that nobody listens at (9)\n"
+            "      --interface NAME    interface to use, if several could be\n"
+            "      --source ADDRESS    unused address to speak from; may be\n"
+            "                          given twice (usual: found by asking)\n"
+            "      --seconds N         length of each flood (3; at most 60)\n"
+            "      --rate N            frames per second of floods (50000; at\n"
+            "                          most 1000000)\n"
+            "      --connections N     slow clients (2000; at most 10000)\n"
+            "      --seed N            repeat what chance did, as reported\n"
+            "      --help              print this help and exit\n"
+            "\n"
+            "Example:\n"
+            "  fata audit 10.0.0.2 --case synflood --seconds 10\n",
+    },
+    {
         .name = "clean",
         .about = "remove what was generated and built",
         .run = command_clean,

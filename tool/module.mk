@@ -1,6 +1,6 @@
 # The `fata` command, and the library that a project's config.c is linked with.
 
-TOOL_SRC = $(filter-out %_test.c %_fuzz.c,$(wildcard tool/*.c))
+TOOL_SRC = $(filter-out %_test.c %_fuzz.c,$(wildcard tool/*.c tool/audit/*.c))
 TOOL_BASE = base/bootargs base/fmt
 TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o) \
            build/host/tender/pcap/pcapng.o
@@ -17,13 +17,15 @@ TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o)) \
 $(TOOL_SRC:%.c=build/host/%.o): CFLAGS = -O0
 build/host/tool/crunch.o: CFLAGS = -O2
 
-build/fata: $(TOOL_OBJ) build/libfata-config.a
-	$(CC) -o $@ $(TOOL_OBJ) -ljansson
+# An audit builds and reads packets with the libraries' own functions.
+build/fata: $(TOOL_OBJ) build/libfata-config.a build/host/libfata.a
+	$(CC) -o $@ $(TOOL_OBJ) build/host/libfata.a -ljansson
 
 build/libfata-config.a: $(CONFIG_OBJ)
 	@rm -f $@; ar rcs $@ $^
 
-TOOL_TESTS = $(patsubst %.c,build/san/%,$(wildcard tool/*_test.c))
+TOOL_TESTS = $(patsubst %.c,build/san/%,$(wildcard tool/*_test.c \
+               tool/audit/*_test.c))
 $(TOOL_TESTS): $(TOOL_SAN)
 $(TOOL_TESTS): LDLIBS = -ljansson
 build/san/tool/snapshot_test: build/san/platform/counters.o
