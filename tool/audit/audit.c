@@ -16,6 +16,7 @@ enum {
     SECONDS_MOST = 60,
     RATE_MOST = 1000000,
     CONNECTIONS_MOST = 10000,
+    FETCH_TRIES = 4,
 };
 
 static const struct audit_case *const families[] = {
@@ -156,9 +157,14 @@ static void find_out(struct audit *a)
     if (probe_open(&p, a, NULL))
         a->has |= NEED_TCP;
     probe_close(&p);
-    if ((a->has & NEED_TCP) != 0 &&
-        audit_fetch(a, 1, 1, 1, SECONDS(4), NULL) == 1)
-        a->has |= NEED_HTTP;
+    if ((a->has & NEED_TCP) == 0)
+        return;
+    /* Who had the second address before may still be remembered. */
+    for (int i = 0; i < FETCH_TRIES && !audit_stopped(); i++)
+        if (audit_fetch(a, 1, 1, 1, SECONDS(3), NULL) == 1) {
+            a->has |= NEED_HTTP;
+            return;
+        }
 }
 
 static uint32_t number(const char *option, const char *text, uint32_t least,

@@ -97,7 +97,6 @@ struct audit {
     char name[IFNAMSIZ];
     uint8_t mac[FATA_MAC_LEN];  /* the tester's own, made up */
     uint8_t peer[FATA_MAC_LEN]; /* the target's */
-    bool peer_known;
     uint32_t mtu;
     /* [0] attacks; [1] is somebody else, who wants to be served meanwhile. */
     struct fata_ip stations[AUDIT_STATIONS];

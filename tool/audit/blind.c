@@ -155,7 +155,8 @@ static enum verdict ack_range(struct audit *a)
     struct tcp_segment segment = probe_segment(&p, TCP_ACK | TCP_PSH);
     segment.ack = p.rcv_nxt - (1u << 30);
     probe_emit(&p, &segment, request);
-    audit_wait(a, MILLISECONDS(400));
+    /* It may be answered: wait until a limit on answers lets the next pass. */
+    audit_wait(a, MILLISECONDS(1100));
     bool old = p.data_segments > 0 || p.last.ack == p.snd_nxt + request.len;
     uint64_t before = p.segments;
     segment.ack = p.rcv_nxt + 100000;

@@ -498,6 +498,10 @@ static void open_socket(struct audit *a)
         die("interface %s: %s", a->name, strerror(errno));
     if (request.ifr_hwaddr.sa_family != 1)
         die("interface %s is no Ethernet", a->name);
+    /* Locally administered, and the same the next time: a target that guards
+       addresses would not believe that they moved. */
+    memcpy(a->mac, request.ifr_hwaddr.sa_data, sizeof a->mac);
+    a->mac[0] = (uint8_t)((a->mac[0] & 0xfc) ^ 0xa0) | 0x02;
     memcpy(request.ifr_name, a->name, sizeof a->name);
     if (ioctl(a->fd, SIOCGIFMTU, &request) != 0)
         die("interface %s: %s", a->name, strerror(errno));
@@ -660,9 +664,6 @@ void audit_connect(struct audit *a, const char *interface,
             die("%s is the whole network of %s: an audit has one target",
                 a->words, a->name);
     }
-    for (size_t i = 1; i < sizeof a->mac; i++)
-        a->mac[i] = (uint8_t)audit_random(a);
-    a->mac[0] = 0x02; /* locally administered */
     open_socket(a);
     choose_stations(a, &network, sources);
     if (!answers(a, &a->stations[0], &a->target, 5, MILLISECONDS(400))) {
@@ -672,7 +673,8 @@ void audit_connect(struct audit *a, const char *interface,
             a->name);
     }
     memcpy(a->peer, a->claimant, sizeof a->peer);
-    a->peer_known = true;
+    /* Let it hear of the second address as well. */
+    (void)answers(a, &a->stations[1], &a->target, 1, MILLISECONDS(400));
     progress("%s is %s", a->words, mac_text(a->peer));
 }
 

@@ -360,7 +360,15 @@ bool probe_lives(struct probe *p)
     if (p->state != PROBE_OPEN || p->fin)
         return false;
     probe_send(p, audit_request(p->a, false));
-    return probe_wait_len(p, before + 1, SECONDS(3));
+    if (!probe_wait_len(p, before + 1, SECONDS(3)))
+        return false;
+    /* And let the rest come: it is not what is counted next. */
+    uint64_t end = audit_now() + SECONDS(1), count;
+    do {
+        count = p->segments;
+        audit_wait(p->a, MILLISECONDS(20));
+    } while (p->segments != count && audit_now() < end && !audit_stopped());
+    return p->state == PROBE_OPEN;
 }
 
 struct bytes audit_request(struct audit *a, bool last)
