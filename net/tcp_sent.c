@@ -268,8 +268,10 @@ void tcp_sent_ack(struct tcp_sent *s, uint32_t ack,
 bool tcp_sent_sack(struct tcp_sent *s, uint32_t left, uint32_t right,
                    const struct tcp_sent_ack *how, struct tcp_sent_news *news)
 {
-    if (!seq_lt(left, right) || !seq_gt(left, s->una) ||
-        !seq_leq(right, tcp_sent_end(s)))
+    /* From una on, not two by two: that would let through what begins and ends
+     * half the space away. */
+    uint32_t begins = left - s->una, ends = right - s->una;
+    if (begins == 0 || begins >= ends || ends > tcp_sent_end(s) - s->una)
         return false;
 
     /* [i, j) are the records it covers, which become one. */

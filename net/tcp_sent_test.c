@@ -92,6 +92,28 @@ static void ranges_that_cannot_be_are_refused(void)
 }
 
 /* RFC 8985 section 6.2 steps 4 and 5. */
+/* Comparing sequence numbers two by two lets through what lies half the space
+ * away: left is after una, right before the end, and left before right. */
+static void ranges_half_the_space_away_are_refused(void)
+{
+    static const uint32_t places[] = {
+        0x00000000, 0x00000001, 0x3fffffff, 0x50000000, 0x7fffffff, 0x80000000,
+        0x80000001, 0x90000000, 0xc0000000, 0xf0000000, 0xffffffff, 1001,
+    };
+    struct tcp_sent s = ten_segments(7000);
+    struct tcp_sent_news news = {0};
+
+    for (size_t i = 0; i < COUNT_OF(places); i++)
+        for (size_t j = 0; j < COUNT_OF(places); j++) {
+            CHECK(!tcp_sent_sack(&s, 7000 + places[i], 7000 + places[j],
+                                 &now_1000, &news));
+        }
+    CHECK_EQ(s.sacked, 0);
+    CHECK_EQ(s.fack, 7000);
+    CHECK_EQ(tcp_sent_pipe(&s), 1000);
+    tcp_sent_check(&s);
+}
+
 static void what_was_sent_long_before_what_arrived_is_lost(void)
 {
     struct tcp_sent s = ten_segments(0);
@@ -407,6 +429,7 @@ int main(void)
     RUN(an_ack_tells_of_its_oldest_and_its_newest);
     RUN(selective_acknowledgments_cut_and_join);
     RUN(ranges_that_cannot_be_are_refused);
+    RUN(ranges_half_the_space_away_are_refused);
     RUN(what_was_sent_long_before_what_arrived_is_lost);
     RUN(segments_sent_at_once_are_ordered_by_their_ends);
     RUN(the_ack_of_an_earlier_transmission_is_told_apart);
