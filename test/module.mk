@@ -65,8 +65,9 @@ SOAK_SEEDS = 100000
 SOAK_SECONDS = 600
 soak:
 	@test/setup build test
-	@SIM_SEEDS=$(SOAK_SEEDS) test/run --fuzz-seconds $(SOAK_SECONDS) \
-	  --patience 100 transfer_test _fuzz connections_test
+	@SIM_SEEDS=$(SOAK_SEEDS) AUDIT_SECONDS=10 test/run --fuzz-seconds $(SOAK_SECONDS) \
+	  --patience 100 transfer_test _fuzz connections_test \
+	  audit_test hostile_test
 
 lint:
 	@test/setup build lint

@@ -218,7 +218,7 @@ static void mutate(struct audit *a, const struct probe *p)
 
 static enum verdict malformed(struct audit *a)
 {
-    struct probe p;
+    struct probe p = {0};
     bool open = (a->has & NEED_HTTP) != 0 && probe_open(&p, a, NULL);
     uint32_t count = crafted(a, open ? &p : NULL);
 
@@ -229,8 +229,7 @@ static enum verdict malformed(struct audit *a)
         if (i % 1000 == 999) {
             const char *unwell = audit_unwell(a);
             if (unwell != NULL) {
-                if (open)
-                    probe_close(&p);
+                probe_close(&p);
                 return audit_fail(a,
                                   "%s after %u crafted and %u mutated "
                                   "packets (--seed %llu)",
@@ -240,8 +239,7 @@ static enum verdict malformed(struct audit *a)
         }
     }
     bool lives = open && probe_lives(&p);
-    if (open)
-        probe_close(&p);
+    probe_close(&p);
     return audit_pass(a,
                       "%u crafted and %u mutated packets (--seed %llu); "
                       "still serves%s",
