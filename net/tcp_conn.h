@@ -122,6 +122,10 @@ struct tcp_sending {
     uint32_t probe_end;
     /* Proportional rate reduction (RFC 6937 section 3.1); bytes. */
     uint32_t prr_delivered, prr_out, prr_flight;
+    /* How CWND was made use of, in the window up to window_end: the most that
+     * was in flight, and whether there was more to send. */
+    uint32_t window_end, window_flight;
+    bool window_full;
     /* Without SACK: ACKs in a row that acknowledged nothing new, and the bytes
      * that have arrived by them; and what the last one of new data covered. */
     uint32_t duplicates, duplicate_bytes, last_acked;
@@ -381,6 +385,8 @@ struct tcp_time_wait *tcp_time_wait_next(const struct tcp *tcp,
 
 /* tcp_output.c */
 void tcp_output(struct tcp_conn *c);
+/* Of that, the data, as far as it may go now. */
+void tcp_send_data(struct tcp_conn *c);
 /* What is left of the window last advertised. */
 static inline uint32_t tcp_advertised_window(const struct tcp_conn *c)
 {
@@ -428,14 +434,16 @@ uint32_t tcp_pipe(const struct tcp_conn *c);
 /* Up to `end` was sent for the first time; [left, right) once more. */
 void tcp_recovery_sent(struct tcp_conn *c, uint32_t end);
 void tcp_recovery_sent_again(struct tcp_conn *c, uint32_t left, uint32_t right);
+/* All was sent that may be; `full`: CWND has kept some back. */
+void tcp_recovery_sent_all(struct tcp_conn *c, bool full);
 /* An acceptable ACK: note what has arrived, before SND.UNA moves... */
 void tcp_recovery_hear(struct tcp_conn *c, const struct tcp_segment *s,
                        struct tcp_sent_news *news);
 /* ...and after it has moved by `acked`, decide what is lost. `duplicate` as in
- * RFC 5681 section 2; `flight` as before this ACK. */
+ * RFC 5681 section 2. */
 void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
                       const struct tcp_sent_news *news, uint32_t acked,
-                      uint32_t flight, bool duplicate);
+                      bool duplicate);
 /* The retransmission timer has fired. */
 void tcp_recovery_timeout(struct tcp_conn *c);
 /* sending->loss_at has come. */

@@ -353,6 +353,12 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
                      !new_window && !c->probing && !(s->flags & TCP_FIN);
     struct tcp_sent_news news = {0};
 
+    /* What the ACKs before it, of the same batch, have made room for goes
+     * first, or recovery would begin with little in flight and go on so. */
+    if ((s->sack_count > 0 || duplicate) && c->sending != NULL &&
+        c->sending->phase == TCP_PHASE_OPEN && c->sending->sent.sacked == 0 &&
+        list_linked(&c->work))
+        tcp_send_data(c);
     if (c->sending != NULL)
         tcp_recovery_hear(c, s, &news);
     if (seq_gt(s->ack, c->snd_una)) {
@@ -363,7 +369,7 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
     }
     if (c->sending != NULL) {
         if (acked > 0 || news.delivered > 0 || duplicate) {
-            tcp_recovery_act(c, s, &news, acked, flight, duplicate);
+            tcp_recovery_act(c, s, &news, acked, duplicate);
             tcp_conn_work(c);
         }
         if (c->sending->sent.count == 0)

@@ -579,13 +579,26 @@ static bool send_new(struct tcp_conn *c)
     return true;
 }
 
-static void send_data(struct tcp_conn *c)
+/* Is it CWND that keeps data back? */
+static bool window_is_full(const struct tcp_conn *c)
+{
+    uint32_t offset = c->snd_nxt - c->snd_una;
+    uint32_t step = c->cuts ? c->cc.cwnd / 3 : 0;
+
+    if (step < c->mss)
+        step = c->mss;
+    return offset < c->send_bytes && offset + c->mss <= c->snd_wnd &&
+           tcp_pipe(c) + step > c->cc.cwnd;
+}
+
+void tcp_send_data(struct tcp_conn *c)
 {
     restart_after_idle(c);
-    if (c->sending != NULL && !resend_lost(c))
-        return;
-    while (send_new(c))
-        continue;
+    if (c->sending == NULL || resend_lost(c))
+        while (send_new(c))
+            continue;
+    if (c->sending != NULL)
+        tcp_recovery_sent_all(c, window_is_full(c));
 }
 
 static void send_syn(struct tcp_conn *c)
@@ -634,7 +647,7 @@ void tcp_output(struct tcp_conn *c)
             send_syn(c);
         break;
     default:
-        send_data(c);
+        tcp_send_data(c);
         break;
     }
     /* A window nearly shut may open because buffers of sent data came back. */

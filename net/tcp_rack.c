@@ -87,7 +87,7 @@ bool tcp_sending_begin(struct tcp_conn *c)
         memset(x, 0, offsetof(struct tcp_sending, few));
         c->sending = x;
         tcp_sent_init(&x->sent, x->few, TCP_SENT_FEW, c->snd_una);
-        x->rtt_seq = x->dsack_round = c->snd_una;
+        x->rtt_seq = x->dsack_round = x->window_end = c->snd_una;
         x->loss_at = TIME_NEVER;
         return true;
     }
@@ -175,13 +175,30 @@ void tcp_recovery_sent_again(struct tcp_conn *c, uint32_t left, uint32_t right)
     x->force = false;
 }
 
+void tcp_recovery_sent_all(struct tcp_conn *c, bool full)
+{
+    struct tcp_sending *x = c->sending;
+    uint32_t flight = c->snd_max - c->snd_una;
+
+    if (full || seq_geq(c->snd_una, x->window_end) ||
+        (!x->window_full && flight > x->window_flight)) {
+        x->window_full = full;
+        x->window_flight = flight;
+        x->window_end = c->snd_max;
+    }
+}
+
 /* ----- Congestion ----- */
 
-/* FlightSize, without what limited transmit has added (RFC 5681 section 3.2)
- * nor what a timeout has declared gone. */
+/*
+ * FlightSize, without what limited transmit has added (RFC 5681 section 3.2)
+ * nor what a timeout has declared gone. ACKs come in batches, and within one
+ * nothing is sent: what counts is how much was in flight before it.
+ */
 static uint32_t flight_size(const struct tcp_conn *c)
 {
-    return smaller(c->snd_max - c->snd_una, c->cc.cwnd);
+    return smaller(larger(c->snd_max - c->snd_una, c->sending->window_flight),
+                   c->cc.cwnd);
 }
 
 static void begin_undo(struct tcp_conn *c)
@@ -483,8 +500,9 @@ static void judge_echo(struct tcp_conn *c, const struct tcp_segment *s)
 }
 
 static void grow(struct tcp_conn *c, const struct tcp_sent_news *news,
-                 uint32_t delivered, uint32_t flight)
+                 uint32_t delivered)
 {
+    const struct tcp_sending *x = c->sending;
     struct tcp_cc *cc = &c->cc;
     struct tcp_cc_ack ack = {
         .now = now_of(c),
@@ -493,9 +511,10 @@ static void grow(struct tcp_conn *c, const struct tcp_sent_news *news,
         .mss = c->mss,
         .una = c->snd_una,
         .max = c->snd_max,
-        /* A window that is not filled is not one that proved enough. */
-        .limited = flight + 2 * (uint32_t)c->mss >= cc->cwnd ||
-                   (cc->cwnd < cc->ssthresh && flight >= cc->cwnd / 2),
+        /* A window that was not filled is not one that proved enough (RFC 9438
+         * section 5.8); slow start may be ahead of what there is to send. */
+        .limited = x->window_full ||
+                   (cc->cwnd < cc->ssthresh && cc->cwnd / 2 < x->window_flight),
     };
 
     if (news->latest_at != 0)
@@ -505,7 +524,7 @@ static void grow(struct tcp_conn *c, const struct tcp_sent_news *news,
 
 void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
                       const struct tcp_sent_news *news, uint32_t acked,
-                      uint32_t flight, bool duplicate)
+                      bool duplicate)
 {
     struct tcp_sending *x = c->sending;
     uint32_t delivered = news->delivered, lost = x->sent.lost;
@@ -528,7 +547,7 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
     lost = smaller(lost, x->sent.lost);
     if ((s->flags & TCP_ECE) && c->ecn && x->phase == TCP_PHASE_OPEN &&
         seq_gt(c->snd_una, c->recover))
-        enter_cwr(c, smaller(flight, c->cc.cwnd));
+        enter_cwr(c, flight_size(c));
     if (x->phase != TCP_PHASE_OPEN && is_past(c)) {
         leave(c);
         left = true;
@@ -547,7 +566,7 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
     if (is_reducing(x))
         reduce_in_proportion(c, delivered, acked > 0 && !fresh_loss);
     else if (!left && acked > 0) /* RFC 3042: not by duplicates */
-        grow(c, news, x->phase == TCP_PHASE_LOSS ? delivered : acked, flight);
+        grow(c, news, x->phase == TCP_PHASE_LOSS ? delivered : acked);
     /* It stays close behind, or it would seem to lie ahead one day. */
     if (x->phase == TCP_PHASE_OPEN && seq_gt(c->snd_una, c->recover))
         c->recover = c->snd_una - 1;
