@@ -45,6 +45,8 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
          * receive, the ones that wait for what was lost. Others do without. */
         {&tcp->sent_pool, NULL, TCP_SENT_MANY * sizeof(struct tcp_sent_record),
          16 + connections / 128},
+        {&tcp->reorder_pool, NULL, sizeof(struct tcp_reorder),
+         16 + connections / 32},
         {&tcp->sacks_pool, NULL, sizeof(struct tcp_sacks),
          16 + connections / 4},
     };
@@ -56,6 +58,9 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
         if (err != OK)
             return err;
     }
+    enum err err = tcp_relief_init(tcp, connections);
+    if (err != OK)
+        return err;
     return tcp_time_wait_init(tcp, 2 * connections);
 }
 
@@ -84,6 +89,11 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     fata_random_fill(env->random, tcp->isn_key, sizeof tcp->isn_key);
     list_init(&tcp->work);
     list_init(&tcp->starved);
+    list_init(&tcp->reorders);
+    tcp->reorder_timer.fire = tcp_reorder_timer;
+    tcp->receive_most = options->receive_buffer;
+    if (tcp->receive_most == 0)
+        tcp->receive_most = TCP_RECEIVE_BUFFER;
     tcp->output_task.run = output_task;
     tcp->starved_timer.fire = starved_retry;
 
@@ -137,8 +147,8 @@ struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
     return NULL;
 }
 
-static struct tcp_half *find_half(struct tcp *tcp,
-                                  const struct tcp_tuple *tuple, uint32_t hash)
+struct tcp_half *tcp_find_half(struct tcp *tcp, const struct tcp_tuple *tuple,
+                               uint32_t hash)
 {
     HASH_EACH(e, &tcp->halves, hash)
     {
@@ -187,36 +197,33 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
         .nagle_at = TIME_NEVER,
         .end_at = TIME_NEVER,
     };
+    c->receive_most = TCP_RECEIVE_FIRST;
+    if (c->receive_most > tcp->receive_most)
+        c->receive_most = tcp->receive_most;
+    c->heard = c->progress = tcp_clock(tcp);
     tcp_rtt_init(&c->rtt);
     hash_table_put(&tcp->connections, &c->entry, hash);
+    tcp_peer_joins(tcp, &tuple->remote);
     return c;
 }
 
 static void release_all_but_received(struct tcp_conn *c)
 {
     struct pbuf_queue send = {.first = c->send_first};
-    struct pbuf_queue reorder = {.first = c->reorder_first};
 
     pbuf_queue_clear(&send);
-    pbuf_queue_clear(&reorder);
+    tcp_reorder_release(c);
     tcp_sending_end(c);
     if (c->sacks != NULL)
         pool_give(&c->tcp->sacks_pool, c->sacks);
     c->sacks = NULL;
     c->send_first = c->send_last = NULL;
-    c->reorder_first = c->reorder_last = NULL;
-    c->tcp->reorder_pieces -= c->reorder_pieces;
-    c->send_bytes = c->reorder_pieces = 0;
+    c->send_bytes = 0;
 }
 
 static void release_received(struct tcp_conn *c)
 {
-    struct pbuf_queue receive = {.first = c->receive_first};
-
-    pbuf_queue_clear(&receive);
-    c->receive_first = c->receive_last = NULL;
-    c->tcp->received_pieces -= c->receive_pieces;
-    c->receive_bytes = c->receive_pieces = 0;
+    tcp_receive_drop(c, c->receive_bytes);
 }
 
 static void conn_free(struct tcp_conn *c)
@@ -247,6 +254,7 @@ void tcp_conn_end(struct tcp_conn *c, enum err why)
         return;
     c->state = TCP_CLOSED;
     hash_table_remove(&tcp->connections, &c->entry);
+    tcp_peer_leaves(tcp, &c->tuple.remote);
     timer_cancel(&tcp->env->loop->timers, &c->timer);
     if (c->listener != NULL) {
         c->listener->connection_count--;
@@ -329,6 +337,7 @@ void tcp_starve(struct tcp_conn *c)
     struct loop *loop = tcp->env->loop;
 
     tcp->counters.no_memory++;
+    tcp_relieve(tcp);
     if (!list_linked(&c->starved))
         list_append(&tcp->starved, &c->starved);
     if (!timer_armed(&tcp->starved_timer))
@@ -353,6 +362,44 @@ static void output_task(struct loop_task *task)
 
 /* Timers. */
 
+/* How long, in ns, nothing of it got further. */
+static uint64_t standing_still(const struct tcp_conn *c)
+{
+    return tcp_clock_ns(tcp_clock(c->tcp) - c->progress);
+}
+
+void tcp_conn_keep(struct tcp_conn *c)
+{
+    if (c->released || c->state == TCP_CLOSED)
+        return;
+    c->end_at = TIME_NEVER;
+    if (c->keep_idle != 0)
+        c->end_at = loop_deadline(c->tcp->env->loop, SECONDS(c->keep_idle));
+    tcp_conn_arm(c);
+}
+
+/* RFC 9293 section 3.8.4: is the peer still there? */
+static void keep_alive(struct tcp_conn *c, uint64_t now)
+{
+    uint64_t silent = tcp_clock_ns(tcp_clock(c->tcp) - c->heard);
+    uint64_t idle = SECONDS(c->keep_idle);
+
+    c->end_at = time_add(now, SECONDS(c->keep_interval));
+    if (c->keep_asked == 0 && silent < idle) {
+        c->end_at = time_add(now, idle - silent);
+    } else if (c->snd_una != c->snd_max || c->send_bytes > 0) {
+        /* What is under way asks for it. */
+    } else if (c->keep_asked == c->keep_count) {
+        c->tcp->counters.given_up++;
+        tcp_send_abort(c);
+        tcp_conn_end(c, ERR_TIMEOUT);
+    } else {
+        c->keep_asked++;
+        c->tcp->counters.kept_alive++;
+        tcp_send_keepalive(c);
+    }
+}
+
 void tcp_conn_arm(struct tcp_conn *c)
 {
     struct timer_wheel *timers = &c->tcp->env->loop->timers;
@@ -368,21 +415,39 @@ void tcp_conn_arm(struct tcp_conn *c)
     timer_set(timers, &c->timer, when);
 }
 
+/* How much longer the user waits for an ACK (fata_tcp_set_user_timeout). */
+static uint64_t user_patience(const struct tcp_conn *c)
+{
+    uint64_t waited = standing_still(c), most = MILLISECONDS(c->user_timeout);
+
+    if (c->user_timeout == 0)
+        return TIME_NEVER;
+    return waited < most ? most - waited : 0;
+}
+
 static void retransmission_timeout(struct tcp_conn *c, uint64_t now)
 {
     struct tcp *tcp = c->tcp;
     unsigned most = c->state == TCP_SYN_SENT ? TCP_SYN_RETRIES : TCP_RETRIES;
+    uint64_t patience = user_patience(c);
 
-    if (c->retries >= most) {
+    if (patience == 0) {
+        tcp->counters.user_timeouts++;
+        tcp_send_abort(c);
+        tcp_conn_end(c, ERR_TIMEOUT);
+        return;
+    }
+    if (c->retries >= most && patience == TIME_NEVER) {
         tcp->counters.given_up++;
         log_debug(&tcp->log, "port %u: gave up after %u tries",
                   c->tuple.local_port, c->retries);
         tcp_conn_end(c, c->unreachable ? ERR_UNREACHABLE : ERR_TIMEOUT);
         return;
     }
-    c->retries++;
+    if (c->retries < UINT8_MAX)
+        c->retries++;
     tcp_rtt_backoff(&c->rtt);
-    c->retransmit_at = time_add(now, c->rtt.rto);
+    c->retransmit_at = time_add(now, time_min(c->rtt.rto, patience));
     if (c->probing) {
         tcp->counters.probes++;
         tcp_send_probe(c);
@@ -401,10 +466,16 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
 {
     struct tcp_conn *c = CONTAINER_OF(timer, struct tcp_conn, timer);
 
-    /* While data is sent again and again, their number is the bound. */
-    if (now >= c->end_at && c->snd_una != c->snd_max && !c->probing)
+    /* While data is sent again and again, their number is the bound; but a
+     * peer that acknowledges crumbs has no more than the latter. */
+    if (now >= c->end_at && c->released && c->snd_una != c->snd_max &&
+        !c->probing && standing_still(c) < TCP_CLOSED_MAX)
         c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
-    if (now >= c->end_at) {
+    if (now >= c->end_at && !c->released)
+        keep_alive(c, now);
+    if (c->state == TCP_CLOSED) {
+        /* The peer is gone. */
+    } else if (now >= c->end_at) {
         /* The peer is not to wait for what will not come. */
         if (c->state != TCP_FIN_WAIT_2)
             tcp_send_abort(c);
@@ -436,7 +507,7 @@ void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
                          const struct tcp_tuple *tuple, uint32_t hash,
                          uint32_t len)
 {
-    struct tcp_half *h = find_half(tcp, tuple, hash);
+    struct tcp_half *h = tcp_find_half(tcp, tuple, hash);
     if (h != NULL) {
         tcp_half_input(h, packet, s, len);
         return;
@@ -532,7 +603,7 @@ static bool choose_port(struct tcp *tcp, struct tcp_tuple *tuple,
         *hash = tcp_hash(tcp, tuple);
         if (tcp_find(tcp, tuple, *hash) == NULL &&
             tcp_time_wait_find(tcp, tuple, *hash) == NULL &&
-            find_half(tcp, tuple, *hash) == NULL) {
+            tcp_find_half(tcp, tuple, *hash) == NULL) {
             tcp->next_port = (tcp->next_port + i + 1) % EPHEMERAL_PORTS;
             return true;
         }
@@ -587,7 +658,6 @@ void tcp_conn_check(const struct tcp_conn *c)
     assert(seq_leq(c->snd_nxt, c->snd_max));
     assert((c->send_first == NULL) == (c->send_bytes == 0));
     assert((c->receive_first == NULL) == (c->receive_bytes == 0));
-    assert(c->reorder_pieces <= TCP_REORDER_MAX);
     assert(c->cc.cwnd > 0);
     if (c->sending != NULL) {
         assert(c->sending->sent.count > 0);
@@ -599,9 +669,8 @@ void tcp_conn_check(const struct tcp_conn *c)
                c->state == TCP_SYN_RECEIVED || c->state == TCP_CLOSED);
     }
     assert(c->mss >= TCP_MIN_MSS);
-    for (const struct pbuf *p = c->reorder_first; p != NULL; p = p->after) {
-        assert(seq_gt((uint32_t)p->seq, c->rcv_nxt));
-        assert(p->after == NULL ||
-               seq_leq((uint32_t)p->seq + p->len, (uint32_t)p->after->seq));
+    if (c->reorder != NULL) {
+        assert(c->reorder->owner == c && c->reorder->count > 0);
+        tcp_reorder_check(c->reorder, c->rcv_nxt);
     }
 }

@@ -32,6 +32,7 @@
 #include "net/tcp.h"
 #include "net/tcp_cc.h"
 #include "net/tcp_cookie.h"
+#include "net/tcp_reorder.h"
 #include "net/tcp_sacks.h"
 #include "net/tcp_segment.h"
 #include "net/tcp_sent.h"
@@ -52,12 +53,15 @@ enum {
     TCP_DEFAULT_MSS = 536, /* RFC 9293 section 3.7.1: MUST-15 */
     TCP_MIN_MSS = 88,      /* below it a peer makes us send mostly headers */
     TCP_SCALE = 7,         /* ours: windows up to 8 MB */
-    TCP_RECEIVE_BUFFER = 256 * 1024,
+    /* Ours at first, and the most it usually grows to. */
+    TCP_RECEIVE_FIRST = 64 * 1024,
+    TCP_RECEIVE_BUFFER = 4 * 1024 * 1024,
+    /* At least, and where the path holds more twice that much, but at most. */
     TCP_SEND_BUFFER = 256 * 1024,
+    TCP_SEND_BUFFER_MAX = 4 * 1024 * 1024,
     /* Of all packet buffers, the part that may hold data not read yet... */
     TCP_RECEIVE_FRACTION = 2,
     TCP_REORDER_FRACTION = 8, /* ...and data out of order */
-    TCP_REORDER_MAX = 512,    /* packets held out of order, each connection */
     TCP_DUPACKS = 3,          /* RFC 5681 section 3.2 */
     TCP_SYN_RETRIES = 6,
     TCP_RETRIES = 12, /* of data, before the connection is given up */
@@ -73,6 +77,8 @@ enum {
 #define TCP_FIN_WAIT_MAX                                                       \
     SECONDS(60) /* for the FIN of a flow already closed                        \
                  */
+/* For what was written to a flow already closed to get on by a segment. */
+#define TCP_CLOSED_MAX    SECONDS(600)
 #define TCP_STARVED_RETRY MILLISECONDS(10)
 #define TCP_CHALLENGE_GAP MILLISECONDS(500) /* RFC 5961 section 7 */
 
@@ -200,8 +206,16 @@ struct tcp_conn {
 
     /* Deadlines, TIME_NEVER if not set; `timer` is armed for the earliest. */
     uint64_t retransmit_at, ack_at, nagle_at, end_at;
-    uint64_t challenge_at; /* no challenge ACK before this time */
-    uint64_t sent_at;      /* when data was last sent */
+    /* By tcp_clock: when something of it last got further (tcp_relief.c), and
+     * when a segment last came. */
+    uint32_t progress, heard;
+    uint32_t retransmitted;            /* segments */
+    uint32_t user_timeout;             /* ms; 0: none */
+    uint16_t keep_idle, keep_interval; /* seconds; idle 0: no keep-alive */
+    uint8_t keep_count, keep_asked;    /* questions: most, and since heard */
+    bool no_delay;                     /* without Nagle's algorithm */
+    uint64_t challenge_at;             /* no challenge ACK before this time */
+    uint64_t sent_at;                  /* when data was last sent */
 
     /* Data from SND.UNA on, one piece a packet, linked through `after`. */
     struct pbuf *send_first, *send_last;
@@ -209,10 +223,11 @@ struct tcp_conn {
 
     /* Data up to RCV.NXT that the application has not consumed. */
     struct pbuf *receive_first, *receive_last;
-    uint32_t receive_bytes, receive_pieces;
-    /* Data beyond RCV.NXT, by pbuf->seq, without overlaps. */
-    struct pbuf *reorder_first, *reorder_last;
-    uint32_t reorder_pieces;
+    uint32_t receive_bytes;
+    uint32_t receive_most; /* what the window may grow to */
+    /* What was consumed since some time, in ticks (tcp_receive.c). */
+    uint32_t round_bytes, round_at;
+    struct tcp_reorder *reorder; /* data beyond RCV.NXT; NULL: there is none */
     uint32_t fin_seq; /* where the peer's FIN is, while it waits its turn */
     bool fin_waiting;
     uint32_t fin_end; /* after our own FIN, once fin_wanted */
@@ -270,6 +285,8 @@ struct tcp_counters {
     uint64_t accepted, connected, resets_in, resets_out;
     uint64_t bad_checksum, malformed, no_listener;
     uint64_t cookies_sent, cookies_accepted, cookies_refused;
+    uint64_t reorder_full, reorder_dropped;
+    uint64_t evicted_stalled, evicted_crowd, user_timeouts, kept_alive;
     uint64_t refused_full, challenges, challenges_held, out_of_order;
     uint64_t out_of_window, duplicate_data, paws_dropped, no_memory;
     uint64_t time_wait_recycled, time_wait_reused, given_up;
@@ -291,8 +308,18 @@ struct tcp {
     struct list work;
     struct list starved;
     struct timer starved_timer;
-    /* Packet buffers in the queues of all connections. */
-    uint32_t received_pieces, reorder_pieces;
+    /* Of packet buffers, in the queues of all connections. */
+    uint64_t received_held, reorder_held; /* bytes of storage */
+    struct list reorders; /* tcp_reorder, whose gap is oldest first */
+    struct pool reorder_pool;
+    struct timer reorder_timer;
+    uint32_t receive_most; /* what a window may grow to */
+    /* tcp_relief.c */
+    uint32_t *peers; /* connections of each peer, by hash; modulo */
+    uint32_t peers_mask;
+    uint32_t relief_cursor; /* the bucket of connections to look at next */
+    struct timer relief_timer;
+    uint64_t relief_told_at, relief_told; /* in the log: when, up to which */
     struct loop_task output_task;
     uint32_t *time_wait_buckets; /* the first of each, see tcp_time_wait */
     uint32_t time_wait_mask;
@@ -322,13 +349,31 @@ void tcp_conn_notify(struct tcp_conn *c);
 void tcp_conn_work(struct tcp_conn *c);
 /* Arm the timer for the earliest of the deadlines. */
 void tcp_conn_arm(struct tcp_conn *c);
+/* Begin to ask, when nothing comes, whether the peer is there; or stop. */
+void tcp_conn_keep(struct tcp_conn *c);
 void tcp_conn_timer(struct timer *timer, uint64_t now);
 void tcp_half_free(struct tcp_half *h);
+struct tcp_half *tcp_find_half(struct tcp *tcp, const struct tcp_tuple *tuple,
+                               uint32_t hash);
 struct tcp_listener *tcp_find_listener(struct tcp *tcp, uint16_t port);
 /* The 32-bit millisecond clock of timestamps (RFC 7323 section 5.4). */
 static inline uint32_t tcp_ts_now(const struct tcp *tcp, uint32_t offset)
 {
     return (uint32_t)(tcp->env->loop->now / 1000000) + offset;
+}
+/* A coarse clock of some milliseconds (2^20 ns), which wraps after weeks. */
+static inline uint32_t tcp_clock(const struct tcp *tcp)
+{
+    return (uint32_t)(tcp->env->loop->now >> 20);
+}
+static inline uint64_t tcp_clock_ns(uint32_t units)
+{
+    return (uint64_t)units << 20;
+}
+/* What is written or received of `c` got further. */
+static inline void tcp_progress(struct tcp_conn *c)
+{
+    c->progress = tcp_clock(c->tcp);
 }
 /* `c` waits for packet buffers: its handler is called when there may be some.
  */
@@ -349,6 +394,34 @@ void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
                     const struct tcp_segment *s);
 void tcp_input(void *context, struct ip_in *packet);
 void tcp_error(void *context, const struct ip_error *error);
+
+/* tcp_receive.c */
+/* Seventh: data, known to touch the window. Takes `data`. */
+void tcp_receive(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
+                 uint32_t len, uint8_t flags);
+/* Data came that was there already (RFC 2883). */
+void tcp_receive_duplicate(struct tcp_conn *c, uint32_t left, uint32_t right);
+/* Give back the first `n` bytes of data in order. */
+void tcp_receive_drop(struct tcp_conn *c, uint32_t n);
+/* The application has consumed `n` bytes: the window may grow. */
+void tcp_receive_consumed(struct tcp_conn *c, uint32_t n);
+/* Give back data out of order. */
+void tcp_reorder_release(struct tcp_conn *c);
+void tcp_reorder_timer(struct timer *timer, uint64_t now);
+/* What packet buffers there are, in bytes. */
+uint64_t tcp_storage(const struct tcp *tcp);
+
+/* tcp_relief.c: who goes when there is too little for all */
+MUST_USE enum err tcp_relief_init(struct tcp *tcp, uint32_t connections);
+/* A connection with this peer begins, or ends. */
+void tcp_peer_joins(struct tcp *tcp, const struct fata_ip *remote);
+void tcp_peer_leaves(struct tcp *tcp, const struct fata_ip *remote);
+/* Packet buffers are short: look for connections that hold them idly, now and
+ * then while it lasts. */
+void tcp_relieve(struct tcp *tcp);
+/* Every connection is taken: end an idle one of a peer that has more of them
+ * than this one would. False: there was none. */
+bool tcp_make_room(struct tcp *tcp, const struct fata_ip *remote);
 
 /* tcp_half.c: the passive open. Both take packet->data. `before`: the
  * connection with this tuple that was in TIME_WAIT, or NULL. */
@@ -402,6 +475,7 @@ void tcp_send_ack(struct tcp_conn *c);
 /* A segment beyond CWND, or the last one again (RFC 8985 section 7.3). */
 void tcp_send_loss_probe(struct tcp_conn *c);
 void tcp_send_probe(struct tcp_conn *c);
+void tcp_send_keepalive(struct tcp_conn *c);
 /* Send a segment that belongs to no connection struct. */
 void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
                    const struct tcp_segment *s);
@@ -450,6 +524,9 @@ void tcp_recovery_timeout(struct tcp_conn *c);
 void tcp_recovery_timer(struct tcp_conn *c);
 /* All in flight is to be sent again, though not for congestion. */
 void tcp_recovery_resend(struct tcp_conn *c);
+
+/* tcp_table.c: as RFC 9293 section 3.3.2, in small letters. */
+const char *tcp_state_name(enum tcp_state state);
 
 /* tcp_flow.c */
 extern const struct fata_flow_ops tcp_flow_ops;

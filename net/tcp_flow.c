@@ -25,38 +25,58 @@ static void flow_consume(struct fata_flow *flow, size_t n)
 {
     struct tcp_conn *c = conn_of(flow);
 
-    c->receive_bytes -= (uint32_t)n;
-    while (n > 0) {
-        struct pbuf *p = c->receive_first;
-        assert(p != NULL); /* no more is consumed than was lent */
-        if (p->len > n) {
-            pbuf_skip(p, (uint32_t)n);
-            break;
-        }
-        n -= p->len;
-        c->receive_first = p->after;
-        if (c->receive_first == NULL)
-            c->receive_last = NULL;
-        c->receive_pieces--;
-        c->tcp->received_pieces--;
-        pbuf_give(p);
-    }
-    if (c->state != TCP_CLOSED && tcp_window_opened(c)) {
+    tcp_receive_drop(c, (uint32_t)n);
+    tcp_progress(c);
+    if (c->state == TCP_CLOSED)
+        return;
+    tcp_receive_consumed(c, (uint32_t)n);
+    if (tcp_window_opened(c)) {
         c->ack_now = true;
         tcp_conn_work(c);
     }
 }
 
-/* Cut `data` to what there is room for; or say why nothing can be written. */
-static enum err admit(const struct tcp_conn *c, struct bytes *data)
+/*
+ * How much may wait to be sent: twice what the path holds, but where buffers
+ * are few no more than is left, less the quarter kept for what arrives. So
+ * however many write to peers that take nothing, some is left for others.
+ */
+static uint32_t send_buffer(const struct tcp_conn *c)
 {
+    const struct pool *pool = &c->tcp->env->pbufs->full;
+    uint32_t most = TCP_SEND_BUFFER, kept = pool->capacity / 4;
+    uint64_t left = 0;
+
+    if (c->cc.cwnd > most / 2)
+        most = c->cc.cwnd < TCP_SEND_BUFFER_MAX / 2 ? 2 * c->cc.cwnd
+                                                    : TCP_SEND_BUFFER_MAX;
+    if (pool->capacity - pool->in_use > kept)
+        left = pool->capacity - pool->in_use - kept;
+    left *= PBUF_ROOM;
+    if (most > left)
+        most = (uint32_t)left;
+    if (most < PBUF_ROOM)
+        most = PBUF_ROOM;
+    return most;
+}
+
+/* Cut `data` to what there is room for; or say why nothing can be written. */
+static enum err admit(struct tcp_conn *c, struct bytes *data)
+{
+    uint32_t most = send_buffer(c);
+
     if (c->broken != OK)
         return c->broken;
     if (c->fin_wanted || c->state == TCP_CLOSED)
         return ERR_CLOSED;
-    if (c->send_bytes >= TCP_SEND_BUFFER)
+    if (c->send_bytes >= most) {
+        if (most < TCP_SEND_BUFFER)
+            tcp_relieve(c->tcp);
         return ERR_AGAIN;
-    *data = bytes_first(*data, TCP_SEND_BUFFER - c->send_bytes);
+    }
+    if (c->send_bytes == 0)
+        tcp_progress(c);
+    *data = bytes_first(*data, most - c->send_bytes);
     return OK;
 }
 
@@ -140,6 +160,8 @@ static void flow_shutdown(struct fata_flow *flow)
 
     if (c->fin_wanted || c->state == TCP_CLOSED)
         return;
+    if (c->send_bytes == 0)
+        tcp_progress(c);
     c->fin_wanted = true;
     c->fin_end = c->snd_una + c->send_bytes + 1;
     if (c->state == TCP_CLOSE_WAIT)
@@ -189,6 +211,92 @@ static void flow_peer(struct fata_flow *flow, struct fata_endpoint *peer)
     *peer = (struct fata_endpoint){c->tuple.remote, c->tuple.remote_port};
 }
 
+/* `ns` in units of `unit`, rounded up; false if they are more than `most`. */
+static bool in_units(uint64_t ns, uint64_t unit, uint64_t most, uint64_t *n)
+{
+    *n = ns / unit + (ns % unit != 0);
+    return *n <= most;
+}
+
+static enum err set_keepalive(struct tcp_conn *c,
+                              const struct fata_tcp_keepalive *how)
+{
+    uint64_t idle, interval;
+
+    if (!in_units(how->idle, SECONDS(1), UINT16_MAX, &idle) ||
+        !in_units(how->interval, SECONDS(1), UINT16_MAX, &interval))
+        return ERR_INVALID;
+    c->keep_idle = (uint16_t)idle;
+    c->keep_interval = interval != 0 ? (uint16_t)interval : 75;
+    c->keep_count = how->count != 0 ? how->count : 9;
+    c->keep_asked = 0;
+    tcp_conn_keep(c);
+    return OK;
+}
+
+static enum err set_user_timeout(struct tcp_conn *c, uint64_t timeout)
+{
+    uint64_t ms;
+
+    if (!in_units(timeout, MILLISECONDS(1), INT32_MAX, &ms))
+        return ERR_INVALID;
+    c->user_timeout = (uint32_t)ms;
+    return OK;
+}
+
+static void tell(const struct tcp_conn *c, struct fata_tcp_info *info)
+{
+    *info = (struct fata_tcp_info){
+        .state = tcp_state_name(c->state),
+        .congestion = c->cc.ops->name,
+        .srtt = c->rtt.srtt,
+        .rttvar = c->rtt.rttvar,
+        .rto = c->rtt.rto,
+        .cwnd = c->cc.cwnd,
+        .ssthresh = c->cc.ssthresh,
+        .mss = c->mss,
+        .send_window = c->snd_wnd,
+        .receive_window = tcp_advertised_window(c),
+        .receive_buffer = c->receive_most,
+        .in_flight = c->snd_max - c->snd_una,
+        .unsent = c->send_bytes,
+        .unread = c->receive_bytes,
+        .retransmissions = c->retransmitted,
+        .backoff = c->retries,
+        .timestamps = c->timestamps,
+        .sack = c->sack,
+        .scaling = c->scaling,
+        .ecn = c->ecn,
+        .send_scale = c->snd_scale,
+        .receive_scale = c->scaling ? c->rcv_scale : 0,
+    };
+    if (info->unsent > info->in_flight)
+        info->unsent -= info->in_flight;
+    else
+        info->unsent = 0;
+}
+
+static enum err flow_control(struct fata_flow *flow,
+                             enum fata_flow_control what, void *argument)
+{
+    struct tcp_conn *c = conn_of(flow);
+
+    switch (what) {
+    case FATA_FLOW_TCP_NO_DELAY:
+        c->no_delay = *(const bool *)argument;
+        tcp_conn_work(c);
+        return OK;
+    case FATA_FLOW_TCP_KEEPALIVE:
+        return set_keepalive(c, argument);
+    case FATA_FLOW_TCP_USER_TIMEOUT:
+        return set_user_timeout(c, *(const uint64_t *)argument);
+    case FATA_FLOW_TCP_INFO:
+        tell(c, argument);
+        return OK;
+    }
+    return ERR_INVALID;
+}
+
 const struct fata_flow_ops tcp_flow_ops = {
     .try_read = flow_try_read,
     .consume = flow_consume,
@@ -199,4 +307,5 @@ const struct fata_flow_ops tcp_flow_ops = {
     .close = flow_close,
     .abort = flow_abort,
     .peer = flow_peer,
+    .control = flow_control,
 };

@@ -153,6 +153,16 @@ static void syn_input(struct tcp_listener *l, const struct tcp_segment *s,
     half_answer(h);
 }
 
+/* This tells the handler of another connection, which may do anything: also
+ * stop listening. */
+static void make_room_if_full(struct tcp *tcp, const struct fata_ip *remote)
+{
+    const struct pool *pool = &tcp->connection_pool;
+
+    if (pool->in_use == pool->capacity)
+        (void)tcp_make_room(tcp, remote);
+}
+
 /* The handshake is complete: what it agreed on becomes a connection. NULL:
  * there is no room. */
 static struct tcp_conn *establish(struct tcp_listener *l,
@@ -246,6 +256,11 @@ static bool cookie_input(struct tcp_listener *l, struct ip_in *packet,
         pbuf_give(packet->data);
         return true;
     }
+    make_room_if_full(tcp, &tuple->remote);
+    if (tcp_find_listener(tcp, tuple->local_port) != l) {
+        pbuf_give(packet->data);
+        return true;
+    }
     if (s->has_timestamps)
         h.ts_offset = tcp_timestamp_offset(tcp, tuple);
     struct tcp_conn *c = establish(l, tuple, hash, &h);
@@ -293,6 +308,14 @@ static void complete(struct tcp_half *h, struct ip_in *packet,
                      const struct tcp_segment *s, uint32_t len)
 {
     struct tcp *tcp = h->tcp;
+    const struct tcp_tuple tuple = h->tuple;
+
+    make_room_if_full(tcp, &tuple.remote);
+    h = tcp_find_half(tcp, &tuple, tcp_hash(tcp, &tuple));
+    if (h == NULL) {
+        pbuf_give(packet->data);
+        return;
+    }
     struct tcp_listener *l = h->listener;
     struct tcp_conn *c = establish(l, &h->tuple, h->entry.hash, h);
 

@@ -162,26 +162,6 @@ static void remember_timestamp(struct tcp_conn *c, const struct tcp_segment *s)
     }
 }
 
-/* What is to be reported selectively, if the peer cares; NULL if not. */
-static struct tcp_sacks *sacks_of(struct tcp_conn *c)
-{
-    if (c->sack && c->sacks == NULL) {
-        c->sacks = pool_take(&c->tcp->sacks_pool);
-        if (c->sacks != NULL)
-            *c->sacks = (struct tcp_sacks){0};
-    }
-    return c->sacks;
-}
-
-/* Data came that was there already (RFC 2883). */
-static void note_duplicate(struct tcp_conn *c, uint32_t left, uint32_t right)
-{
-    struct tcp_sacks *sacks = sacks_of(c);
-
-    if (sacks != NULL && seq_lt(left, right))
-        tcp_sacks_repeated(sacks, left, right);
-}
-
 /*
  * Answer a segment that is not taken. Data and a FIN need their ACK, or they
  * come again for ever; anything else, if we answered it each time, could be
@@ -197,7 +177,8 @@ static void answer_unacceptable(struct tcp_conn *c, const struct tcp_segment *s,
         return;
     }
     if (seq_leq(s->seq + len, c->rcv_nxt))
-        note_duplicate(c, s->seq, s->seq + len - ((s->flags & TCP_FIN) != 0));
+        tcp_receive_duplicate(c, s->seq,
+                              s->seq + len - ((s->flags & TCP_FIN) != 0));
     c->ack_now = true;
     tcp_conn_work(c);
 }
@@ -280,10 +261,15 @@ static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s,
         c->retransmit_at = TIME_NEVER;
     else
         c->retransmit_at = time_add(now, c->rtt.rto);
-    if (c->released && c->end_at != TIME_NEVER)
-        c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
     if (data > 0)
         c->notify = true;
+    /* Crumbs are no progress: of a flow that is closed, too, a peer may hold
+     * what was written only as long as it takes it. */
+    if (data >= c->mss || c->send_bytes == 0) {
+        tcp_progress(c);
+        if (c->released && c->end_at != TIME_NEVER)
+            c->end_at = time_add(now, TCP_FIN_WAIT_MAX);
+    }
     tcp_conn_work(c);
 }
 
@@ -403,208 +389,6 @@ static void fin_acknowledged(struct tcp_conn *c)
     }
 }
 
-static void receive_append(struct tcp_conn *c, struct pbuf *p)
-{
-    struct pbuf *last = c->receive_last;
-
-    c->rcv_nxt += p->len;
-    c->receive_bytes += p->len;
-    /* Small pieces move together, so that they do not hold a buffer each. */
-    if (last != NULL && p->len <= PBUF_ROOM / 4 &&
-        pbuf_tailroom(last) >= p->len) {
-        (void)pbuf_append(last, pbuf_bytes(p));
-        pbuf_give(p);
-        return;
-    }
-    p->after = NULL;
-    if (last == NULL)
-        c->receive_first = p;
-    else
-        last->after = p;
-    c->receive_last = p;
-    c->receive_pieces++;
-    c->tcp->received_pieces++;
-}
-
-/* Hold a piece that starts beyond RCV.NXT, trimming what is there already. */
-static void reorder_insert(struct tcp_conn *c, struct pbuf *p)
-{
-    struct pbuf **place = &c->reorder_first;
-    uint32_t seq = (uint32_t)p->seq;
-
-    if (c->reorder_pieces == TCP_REORDER_MAX) {
-        c->tcp->counters.no_memory++;
-        pbuf_give(p);
-        return;
-    }
-    if (sacks_of(c) != NULL)
-        tcp_sacks_arrived(c->sacks, seq, seq + p->len);
-    /* Most come in order among themselves: after the last. */
-    if (c->reorder_last != NULL &&
-        seq_geq(seq, (uint32_t)c->reorder_last->seq + c->reorder_last->len)) {
-        place = &c->reorder_last->after;
-    } else {
-        for (struct pbuf *q; (q = *place) != NULL; place = &q->after) {
-            uint32_t start = (uint32_t)q->seq, end = start + q->len;
-            if (seq_lt(seq, start))
-                break;
-            if (seq_lt(seq, end)) {
-                uint32_t overlap = end - seq;
-                if (overlap > p->len)
-                    overlap = p->len;
-                note_duplicate(c, seq, seq + overlap);
-                if (overlap == p->len) {
-                    pbuf_give(p);
-                    return;
-                }
-                pbuf_skip(p, overlap);
-                seq = end;
-                p->seq = seq;
-            }
-        }
-        /* Those behind give way where `p` covers them. */
-        for (struct pbuf *q; (q = *place) != NULL;) {
-            uint32_t start = (uint32_t)q->seq;
-            if (seq_leq(seq + p->len, start))
-                break;
-            if (seq_lt(seq + p->len, start + q->len)) {
-                pbuf_cut(p, start - seq);
-                break;
-            }
-            *place = q->after;
-            if (c->reorder_last == q)
-                c->reorder_last = NULL;
-            pbuf_give(q);
-            c->reorder_pieces--;
-            c->tcp->reorder_pieces--;
-        }
-    }
-    p->after = *place;
-    *place = p;
-    if (p->after == NULL)
-        c->reorder_last = p;
-    c->reorder_pieces++;
-    c->tcp->reorder_pieces++;
-    if (c->reorder_last == NULL)
-        for (struct pbuf *q = p; q != NULL; q = q->after)
-            c->reorder_last = q;
-}
-
-/* Move what has become contiguous from the reorder to the receive queue. */
-static void reorder_drain(struct tcp_conn *c)
-{
-    struct pbuf *p;
-
-    while ((p = c->reorder_first) != NULL &&
-           seq_leq((uint32_t)p->seq, c->rcv_nxt)) {
-        uint32_t seen = c->rcv_nxt - (uint32_t)p->seq;
-        c->reorder_first = p->after;
-        if (c->reorder_first == NULL)
-            c->reorder_last = NULL;
-        c->reorder_pieces--;
-        c->tcp->reorder_pieces--;
-        if (seen >= p->len) {
-            pbuf_give(p);
-            continue;
-        }
-        pbuf_skip(p, seen);
-        receive_append(c, p);
-    }
-}
-
-/*
- * May `c` hold more data in packet buffers, which all share? What is dropped
- * comes again. So much is kept that peers who send what nobody reads, or
- * nothing but pieces with gaps before them, neither keep others from writing
- * (tcp_flow.c asks for a quarter) nor the device from receiving.
- */
-static bool may_hold(const struct tcp_conn *c, bool in_order)
-{
-    const struct tcp *tcp = c->tcp;
-    uint32_t capacity = tcp->env->pbufs->full.capacity;
-
-    if (in_order && c->receive_bytes == 0)
-        return !tcp_short_of_buffers(tcp, 32);
-    if (tcp_short_of_buffers(tcp, 8))
-        return false;
-    if (in_order)
-        return tcp->received_pieces < capacity / TCP_RECEIVE_FRACTION;
-    return tcp->reorder_pieces < capacity / TCP_REORDER_FRACTION;
-}
-
-/* Seventh: the data, already known to touch the window. Takes `data`. */
-static void data_input(struct tcp_conn *c, struct pbuf *data, uint32_t seq,
-                       uint32_t len, uint8_t flags)
-{
-    struct tcp *tcp = c->tcp;
-    uint32_t edge = c->rcv_adv;
-
-    if (seq_lt(seq, c->rcv_nxt)) {
-        uint32_t seen = c->rcv_nxt - seq;
-        tcp->counters.duplicate_data++;
-        c->ack_now = true;
-        note_duplicate(c, seq, seq + (seen < len ? seen : len));
-        if (seen >= len) {
-            pbuf_give(data);
-            return;
-        }
-        data = pbuf_drop_front(data, seen);
-        seq += seen;
-        len -= seen;
-    }
-    if (seq_gt(seq + len, edge)) {
-        c->ack_now = true; /* shows the peer the window it overran */
-        if (seq_geq(seq, edge)) {
-            tcp->counters.out_of_window++;
-            pbuf_give(data);
-            return;
-        }
-        len = edge - seq;
-        pbuf_trim(data, len);
-    }
-    bool in_order = seq == c->rcv_nxt;
-    if (!may_hold(c, in_order)) {
-        tcp->counters.no_memory++;
-        pbuf_give(data);
-        return;
-    }
-    bool gap = c->reorder_first != NULL || !in_order;
-    while (data != NULL) {
-        struct pbuf *rest = data->next;
-        data->next = NULL;
-        if (data->len == 0) {
-            pbuf_give(data);
-        } else if (in_order) {
-            receive_append(c, data);
-        } else {
-            data->seq = seq;
-            seq += data->len;
-            reorder_insert(c, data);
-        }
-        data = rest;
-    }
-    if (in_order) {
-        reorder_drain(c);
-        if (c->sacks != NULL)
-            tcp_sacks_advance(c->sacks, c->rcv_nxt);
-        c->notify = true;
-        tcp->counters.bytes_in += len;
-    } else {
-        tcp->counters.out_of_order++;
-    }
-    /* RFC 5681 section 4.2: gaps are reported at once, every second full
-     * segment is acknowledged. A segment that ends a write (PSH) is too: its
-     * sender may be waiting for nothing else (Nagle). */
-    c->unacked_segments =
-        (uint8_t)(c->unacked_segments < 2
-                      ? c->unacked_segments + 1 + (len > c->mss)
-                      : 2);
-    if (gap || (flags & TCP_PSH) || c->unacked_segments >= 2)
-        c->ack_now = true;
-    else if (c->ack_at == TIME_NEVER)
-        c->ack_at = loop_deadline(tcp->env->loop, TCP_DELAYED_ACK);
-}
-
 /* Eighth: the peer's FIN, whose turn it is. */
 static void fin_input(struct tcp_conn *c)
 {
@@ -720,7 +504,7 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
     }
     if (data_len > 0 && expects_data(c)) {
         ecn_input(c, s, ecn);
-        data_input(c, data, s->seq, data_len, s->flags);
+        tcp_receive(c, data, s->seq, data_len, s->flags);
         data = NULL;
         tcp_conn_work(c);
     } else if (data_len > 0) {
@@ -754,6 +538,8 @@ void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
 {
     uint32_t data_len = (uint32_t)pbuf_total(packet->data);
 
+    c->heard = tcp_clock(c->tcp);
+    c->keep_asked = 0;
     if (c->state == TCP_SYN_SENT) {
         syn_sent_input(c, s,
                        data_len + ((s->flags & TCP_SYN) != 0) +

@@ -38,55 +38,6 @@ void tcp_learn_offloads(struct tcp_conn *c)
     c->cuts = c->sums && (route.features & cuts) != 0;
 }
 
-/* What the receive buffer amounts to now, apart from what is in it. */
-static uint32_t receive_room(const struct tcp_conn *c)
-{
-    const struct pool *pool = &c->tcp->env->pbufs->full;
-    uint32_t most = pool->capacity / TCP_RECEIVE_FRACTION;
-    uint32_t left = 0, room = 0;
-
-    if (c->receive_bytes < TCP_RECEIVE_BUFFER)
-        room = TCP_RECEIVE_BUFFER - c->receive_bytes;
-    /* Promise no more than a part of the buffers that all share; but a segment
-     * to a reader that keeps up, whatever the others do. */
-    if (c->tcp->received_pieces < most)
-        left = smaller(most - c->tcp->received_pieces,
-                       pool->capacity - pool->in_use);
-    uint64_t share = (uint64_t)left * PBUF_ROOM / 2;
-    if (c->receive_bytes == 0 && share < c->mss)
-        share = c->mss;
-    if (room > share)
-        room = (uint32_t)share;
-    return smaller(room, (uint32_t)UINT16_MAX << c->rcv_scale);
-}
-
-uint32_t tcp_receive_window(struct tcp_conn *c)
-{
-    uint32_t advertised = tcp_advertised_window(c);
-    uint32_t window = receive_room(c);
-
-    /* RFC 9293 section 3.8.6.2.2: in steps worth an ACK, but where packet
-     * buffers are few a full segment may be more than there ever is; and
-     * section 3.8.6: what was once offered is not taken back. */
-    if (window < advertised ||
-        window - advertised < smaller(c->mss, (window + c->receive_bytes) / 2))
-        window = advertised;
-    return window;
-}
-
-bool tcp_window_opened(const struct tcp_conn *c)
-{
-    uint32_t advertised = tcp_advertised_window(c);
-    uint32_t most = TCP_RECEIVE_BUFFER / 2;
-
-    if (c->fin_received || advertised >= most)
-        return false;
-    uint32_t window = receive_room(c);
-    uint32_t worth =
-        smaller(2 * (uint32_t)c->mss, (window + c->receive_bytes) / 2);
-    return window > advertised && window - advertised >= worth;
-}
-
 /* The window field for an ACK sent now, which moves RCV.ADV accordingly. */
 static uint16_t window_field(struct tcp_conn *c)
 {
@@ -240,6 +191,13 @@ void tcp_send_ack(struct tcp_conn *c)
     tcp_send_bare(c->tcp, &c->tuple, &s);
 }
 
+/* RFC 9293 section 3.8.4: its number is acknowledged already. */
+void tcp_send_keepalive(struct tcp_conn *c)
+{
+    struct tcp_segment s = segment_of(c, c->snd_una - 1, TCP_ACK);
+    tcp_send_bare(c->tcp, &c->tuple, &s);
+}
+
 void tcp_send_abort(struct tcp_conn *c)
 {
     struct tcp_segment s = segment_of(c, bare_seq(c), TCP_RST | TCP_ACK);
@@ -343,10 +301,12 @@ static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
     if (seq + len == c->snd_una + c->send_bytes && len > 0)
         s.flags |= TCP_PSH;
     enum ip_ecn ecn = IP_ECN_NONE;
-    if (seq_lt(seq, c->snd_max))
+    if (seq_lt(seq, c->snd_max)) {
         tcp->counters.retransmitted++;
-    else if (c->ecn && len > 0 && !c->probing)
+        c->retransmitted++;
+    } else if (c->ecn && len > 0 && !c->probing) {
         ecn = mark_new(c, &s);
+    }
     tcp->counters.bytes_out += len;
     send_packet(tcp, &c->tuple, &s, ecn, c->sums && len > 0, &p);
     return len + fin;
@@ -419,7 +379,7 @@ static bool small_segment_may_go(struct tcp_conn *c, uint32_t len,
     uint64_t now = c->tcp->env->loop->now;
     uint64_t patience = SILLY_WINDOW_OVERRIDE;
 
-    if (c->impatient)
+    if (c->impatient || c->no_delay)
         return true;
     if (last && (offset == 0 || !small_in_flight(c)))
         return true;

@@ -16,7 +16,9 @@
     X(S, accepted) X(S, connected) X(S, resets_in) X(S, resets_out)            \
     X(S, bad_checksum) X(S, malformed) X(S, no_listener)                       \
     X(S, cookies_sent) X(S, cookies_accepted) X(S, cookies_refused)            \
-    X(S, refused_full) X(S, challenges) X(S, challenges_held)                  \
+    X(S, reorder_full) X(S, reorder_dropped)                                   \
+    X(S, evicted_stalled) X(S, evicted_crowd) X(S, user_timeouts)              \
+    X(S, kept_alive) X(S, refused_full) X(S, challenges) X(S, challenges_held)                  \
     X(S, out_of_order) X(S, out_of_window) X(S, duplicate_data)                \
     X(S, paws_dropped) X(S, no_memory) X(S, time_wait_recycled)                \
     X(S, time_wait_reused) X(S, given_up)
@@ -32,6 +34,11 @@ static const char *const states[] = {
     [TCP_CLOSE_WAIT] = "close-wait", [TCP_CLOSING] = "closing",
     [TCP_LAST_ACK] = "last-ack",
 };
+
+const char *tcp_state_name(enum tcp_state state)
+{
+    return states[state];
+}
 
 static const char columns[] = "sstate\0"
                               "elocal\0"

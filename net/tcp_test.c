@@ -661,6 +661,337 @@ static void windows_shut_both_ways_open_again(void)
     double_free(d);
 }
 
+static void abort_when_told(struct fata_flow *f, void *context)
+{
+    struct bytes data;
+
+    (void)context;
+    if (fata_flow_try_read(f, &data) == ERR_RESET)
+        fata_flow_abort(f);
+}
+
+/* ---- what can be set and learnt */
+
+static struct fata_flow *flow_with_info(struct double_tcp *d,
+                                        struct fata_tcp_info *info)
+{
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_info(flow, info), OK);
+    return flow;
+}
+
+static void a_flow_tells_about_its_connection(void)
+{
+    static const uint8_t content[30000];
+    struct double_tcp *d = begin(8, NULL);
+    struct fata_tcp_info info;
+    size_t taken;
+
+    (void)flow_with_info(d, &info);
+    CHECK_STRING(info.state, "established");
+    CHECK_STRING(info.congestion, "cubic");
+    CHECK_EQ(info.mss, 1460);
+    CHECK_EQ(info.send_window, UINT16_MAX);
+    CHECK_EQ(info.receive_window, UINT16_MAX);
+    CHECK_EQ(info.in_flight, 0);
+    CHECK(!info.timestamps && !info.scaling && !info.sack);
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(content), &taken), OK);
+    double_run(d, 0);
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK_EQ(info.in_flight, 14600);
+    CHECK_EQ(info.unsent, sizeof content - 14600);
+    double_run(d, SECONDS(2));
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK(info.retransmissions > 0);
+    CHECK(info.backoff > 0);
+    deliver(d, flow, 0, bytes_of_string("unread"));
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK_EQ(info.unread, 6);
+    fata_flow_shutdown(flow);
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK_STRING(info.state, "fin-wait-1");
+    double_free(d);
+}
+
+/* RFC 9293 section 3.8.4. */
+static void a_silent_peer_is_asked_and_then_given_up(void)
+{
+    static const struct fata_tcp_keepalive how = {
+        .idle = SECONDS(60), .interval = SECONDS(10), .count = 3};
+    struct double_tcp *d = begin(8, NULL);
+    struct bytes data;
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    CHECK_EQ(fata_tcp_set_keepalive(flow, how), OK);
+    double_run(d, SECONDS(59));
+    uint32_t before = d->sent_count;
+    double_run(d, SECONDS(2));
+    CHECK_EQ(d->sent_count - before, 1);
+    CHECK_EQ(last_sent(d)->seq, c->snd_nxt - 1);
+    CHECK_EQ(last_sent(d)->flags, TCP_ACK);
+    deliver_bare(d, flow, TCP_ACK); /* it is there */
+    double_run(d, SECONDS(59));
+    CHECK_EQ(d->sent_count - before, 1);
+    double_run(d, SECONDS(22));
+    CHECK_EQ(d->sent_count - before, 4);
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_AGAIN);
+    double_run(d, SECONDS(11));
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_TIMEOUT);
+    CHECK(last_sent(d)->flags & TCP_RST);
+    CHECK_EQ(d->tcp->counters.kept_alive, 4);
+    double_free(d);
+}
+
+static void keep_alive_can_be_turned_off_and_checks_its_values(void)
+{
+    struct fata_tcp_keepalive how = {.idle = 1};
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_set_keepalive(flow, how), OK);
+    CHECK_EQ(conn_of_flow(flow)->keep_idle, 1); /* rounded up */
+    how.idle = SECONDS(65536);
+    CHECK_EQ(fata_tcp_set_keepalive(flow, how), ERR_INVALID);
+    how.idle = 0;
+    CHECK_EQ(fata_tcp_set_keepalive(flow, how), OK);
+    uint32_t before = d->sent_count;
+    double_run(d, SECONDS(1000));
+    CHECK_EQ(d->sent_count, before);
+    double_free(d);
+}
+
+/* RFC 9293 section 3.9.1. */
+static void data_not_acknowledged_in_the_users_time_breaks_the_connection(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct bytes data;
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_set_user_timeout(flow, MILLISECONDS(2500)), OK);
+    double_run(d, SECONDS(100)); /* nothing under way: nothing to wait for */
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+    double_run(d, MILLISECONDS(2400));
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_AGAIN);
+    double_run(d, MILLISECONDS(200));
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_TIMEOUT);
+    CHECK_EQ(d->tcp->counters.user_timeouts, 1);
+    double_free(d);
+}
+
+static void the_users_time_bounds_a_shut_window_too_and_may_be_long(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct bytes data;
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_set_user_timeout(flow, SECONDS(3600)), OK);
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+    double_run(d, SECONDS(3590)); /* far beyond the number of retries */
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_AGAIN);
+    double_run(d, SECONDS(20));
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_TIMEOUT);
+
+    establish(d, PEER_PORT + 1);
+    CHECK_EQ(fata_tcp_set_user_timeout(flow, SECONDS(30)), OK);
+    for (int i = 0; i < 40; i++) {
+        struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+        s.ack = conn_of_flow(flow)->snd_una;
+        s.window = 0; /* confirmed again and again */
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        if (i == 0)
+            CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken),
+                     OK);
+        CHECK_EQ(fata_flow_try_read(flow, &data), ERR_AGAIN);
+        if (i >= 28)
+            break;
+        double_run(d, SECONDS(1));
+    }
+    double_run(d, SECONDS(10));
+    CHECK_EQ(fata_flow_try_read(flow, &data), ERR_TIMEOUT);
+    double_free(d);
+}
+
+static void without_delay_small_writes_go_at_once(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_set_no_delay(flow, true), OK);
+    uint32_t before = d->sent_count;
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+        double_run(d, 0);
+    }
+    CHECK_EQ(d->sent_count - before, 5);
+    double_free(d);
+}
+
+static enum err nothing_to_read(struct fata_flow *f, struct bytes *data)
+{
+    (void)f;
+    (void)data;
+    return ERR_AGAIN;
+}
+
+static void a_flow_of_another_kind_refuses(void)
+{
+    static const struct fata_flow_ops ops = {.try_read = nothing_to_read};
+    struct fata_flow other = {.ops = &ops};
+    struct fata_tcp_info info;
+
+    CHECK_EQ(fata_tcp_set_no_delay(&other, true), ERR_INVALID);
+    CHECK_EQ(fata_tcp_info(&other, &info), ERR_INVALID);
+}
+
+/* ---- the receive window */
+
+static void the_window_grows_with_what_is_consumed_in_a_round_trip(void)
+{
+    static const uint8_t content[1400];
+    struct double_tcp *d = begin(8, NULL);
+    struct fata_tcp_info info;
+    struct bytes data;
+
+    struct fata_flow *f = flow_with_info(d, &info);
+    struct tcp_conn *c = conn_of_flow(f);
+    c->scaling = true;
+    c->rcv_scale = TCP_SCALE;
+    c->rtt.srtt = MILLISECONDS(50);
+    CHECK_EQ(info.receive_buffer, TCP_RECEIVE_FIRST);
+    /* Slowly: it stays. */
+    for (int i = 0; i < 100; i++) {
+        deliver(d, f, 0, BYTES(content));
+        CHECK_EQ(fata_flow_try_read(f, &data), OK);
+        fata_flow_consume(f, data.len);
+        double_run(d, MILLISECONDS(100));
+    }
+    CHECK_EQ(c->receive_most, TCP_RECEIVE_FIRST);
+    /* 140 KB each round trip: twice of that, and what comes while it grows. */
+    for (int i = 0; i < 1000; i++) {
+        deliver(d, f, 0, BYTES(content));
+        CHECK_EQ(fata_flow_try_read(f, &data), OK);
+        fata_flow_consume(f, data.len);
+        double_run(d, MICROSECONDS(500));
+    }
+    CHECK(c->receive_most > 260000 && c->receive_most < 320000);
+    /* What all buffers are worth bounds what is offered: here 256 of them. */
+    CHECK(tcp_advertised_window(c) <= tcp_storage(d->tcp) / 4);
+    double_free(d);
+}
+
+/* ---- who goes when there is too little */
+
+static void whoever_stands_still_with_most_goes_first(void)
+{
+    static const uint8_t content[60000];
+    struct double_tcp *d = begin(20, NULL);
+    struct fata_flow *hog = NULL;
+    struct bytes data;
+    size_t taken;
+
+    for (uint16_t i = 0; i < 12; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+        s.window = 0;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        if (i == 0)
+            hog = flow;
+        while (fata_flow_try_write(flow, BYTES(content), &taken) == OK)
+            continue;
+    }
+    establish(d, 10);
+    struct fata_flow *honest = flow;
+    for (int i = 0; i < 40; i++) {
+        if (fata_flow_try_write(honest, bytes_of_string("x"), &taken) == OK)
+            acknowledge(d, honest, (uint32_t)i + 1);
+        double_run(d, MILLISECONDS(100));
+    }
+    CHECK(d->tcp->counters.evicted_stalled > 0);
+    CHECK(d->tcp->counters.evicted_stalled < 12);
+    CHECK_EQ(fata_flow_try_read(hog, &data), ERR_RESET);
+    CHECK_EQ(fata_flow_try_read(honest, &data), ERR_AGAIN);
+    double_free(d);
+}
+
+/* The double's peers all have one address; here is another. */
+static void a_full_table_has_room_for_a_stranger(void)
+{
+    struct double_tcp *d = begin(64, NULL);
+    struct fata_ip crowd = double_remote;
+
+    for (uint16_t i = 0; i < 64; i++) {
+        establish(d, (uint16_t)(PEER_PORT + i));
+        fata_flow_set_handler(flow, abort_when_told, NULL);
+    }
+    CHECK_EQ(d->tcp->connection_pool.in_use, 64);
+    double_run(d, SECONDS(1));
+    /* One more of the same is refused... */
+    struct tcp_segment s = syn_from(10);
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    s = (struct tcp_segment){.source = 10,
+                             .destination = PORT,
+                             .seq = PEER_ISN + 1,
+                             .ack = last_sent(d)->seq + 1,
+                             .flags = TCP_ACK};
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(last_sent(d)->flags, TCP_RST);
+    CHECK_EQ(d->tcp->counters.evicted_crowd, 0);
+    /* ...but not a stranger. */
+    double_remote.at[15]++;
+    establish(d, 10);
+    CHECK_EQ(d->tcp->counters.evicted_crowd, 1);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 64);
+    double_remote = crowd;
+    double_free(d);
+}
+
+static void crumbs_do_not_keep_a_closed_flow(void)
+{
+    static const uint8_t content[60000];
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+    s.window = 1;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(content), &taken), OK);
+    fata_flow_close(flow);
+    for (int i = 0; i < 1000 && d->tcp->connection_pool.in_use > 0; i++) {
+        double_run(d, SECONDS(1));
+        if (d->tcp->connection_pool.in_use == 0)
+            break;
+        s.ack = c->snd_max;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+    }
+    CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+    CHECK_EQ(d->pbufs.full.in_use, 0);
+    double_free(d);
+}
+
+/* CVE-2018-5390: what a byte out of order costs, however many there are. */
+static void a_gap_that_stays_is_given_up(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    for (uint32_t i = 0; i < 5000; i++)
+        deliver(d, flow, 1 + 2 * (i * 7919 % 5000), bytes_of_string("x"));
+    CHECK(d->pbufs.full.in_use <= TCP_RUNS);
+    CHECK(d->tcp->counters.reorder_full + d->tcp->counters.no_memory > 4000);
+    tcp_conn_check(conn_of_flow(flow));
+    double_run(d, SECONDS(31));
+    CHECK_EQ(d->pbufs.full.in_use, 0);
+    CHECK_EQ(d->tcp->reorder_pool.in_use, 0);
+    CHECK_EQ(d->tcp->reorder_held, 0);
+    double_free(d);
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
@@ -686,5 +1017,17 @@ int main(void)
     RUN(ports_run_out);
     RUN(a_connection_after_time_wait_numbers_beyond_the_old_one);
     RUN(windows_shut_both_ways_open_again);
+    RUN(a_flow_tells_about_its_connection);
+    RUN(a_silent_peer_is_asked_and_then_given_up);
+    RUN(keep_alive_can_be_turned_off_and_checks_its_values);
+    RUN(data_not_acknowledged_in_the_users_time_breaks_the_connection);
+    RUN(the_users_time_bounds_a_shut_window_too_and_may_be_long);
+    RUN(without_delay_small_writes_go_at_once);
+    RUN(a_flow_of_another_kind_refuses);
+    RUN(the_window_grows_with_what_is_consumed_in_a_round_trip);
+    RUN(whoever_stands_still_with_most_goes_first);
+    RUN(a_full_table_has_room_for_a_stranger);
+    RUN(crumbs_do_not_keep_a_closed_flow);
+    RUN(a_gap_that_stays_is_given_up);
     return test_result();
 }

@@ -41,7 +41,7 @@ static struct ip_protocol double_protocol;
 
 static const struct fata_ip double_local = {
     .at = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 2}};
-static const struct fata_ip double_remote = {
+static struct fata_ip double_remote = {
     .at = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}};
 
 void ip_register(struct ip *ip, uint8_t number,

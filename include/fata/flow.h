@@ -32,6 +32,15 @@ struct fata_flow;
  */
 typedef void fata_flow_handler(struct fata_flow *flow, void *context);
 
+/* What can be asked of a flow beside reading and writing, with an argument of
+ * its own type: see the functions that do (fata/tcp.h). */
+enum fata_flow_control {
+    FATA_FLOW_TCP_NO_DELAY,     /* const bool */
+    FATA_FLOW_TCP_KEEPALIVE,    /* const struct fata_tcp_keepalive */
+    FATA_FLOW_TCP_USER_TIMEOUT, /* const uint64_t, ns */
+    FATA_FLOW_TCP_INFO,         /* struct fata_tcp_info */
+};
+
 struct fata_flow_ops {
     enum err (*try_read)(struct fata_flow *flow, struct bytes *data);
     void (*consume)(struct fata_flow *flow, size_t n);
@@ -44,6 +53,9 @@ struct fata_flow_ops {
     void (*close)(struct fata_flow *flow);
     void (*abort)(struct fata_flow *flow);
     void (*peer)(struct fata_flow *flow, struct fata_endpoint *peer);
+    /* NULL: there is nothing to be set. What is not known: ERR_INVALID. */
+    enum err (*control)(struct fata_flow *flow, enum fata_flow_control what,
+                        void *argument);
 };
 
 /* Embedded first in each implementation's own struct. */
@@ -142,6 +154,16 @@ static inline void fata_flow_peer(struct fata_flow *flow,
                                   struct fata_endpoint *peer)
 {
     flow->ops->peer(flow, peer);
+}
+
+/* What include/fata/tcp.h has functions for. ERR_INVALID: not for this flow. */
+MUST_USE static inline enum err fata_flow_control(struct fata_flow *flow,
+                                                  enum fata_flow_control what,
+                                                  void *argument)
+{
+    if (flow->ops->control == NULL)
+        return ERR_INVALID;
+    return flow->ops->control(flow, what, argument);
 }
 
 /*

@@ -66,4 +66,74 @@ MUST_USE enum err fata_tcp_connect(struct fata_stack *stack,
                                    const struct fata_endpoint *peer,
                                    struct fata_flow **flow, uint64_t deadline);
 
+/*
+ * What can be set and learnt of a connection. All return OK, or ERR_INVALID
+ * for a flow that is no TCP connection and for values that make no sense.
+ */
+
+/* Send small writes at once, whatever is under way (no Nagle algorithm). */
+MUST_USE static inline enum err fata_tcp_set_no_delay(struct fata_flow *flow,
+                                                      bool no_delay)
+{
+    return fata_flow_control(flow, FATA_FLOW_TCP_NO_DELAY, &no_delay);
+}
+
+/*
+ * Keep-alive (RFC 9293 section 3.8.4): when nothing came for `idle`, ask the
+ * peer, again each `interval`; after `count` questions without an answer the
+ * connection is broken (ERR_TIMEOUT). Times are rounded up to seconds and at
+ * most 65535 of them. `idle` 0: do not ask, as it is at first. Otherwise
+ * `interval` and `count`, if 0, are 75 s and 9.
+ */
+struct fata_tcp_keepalive {
+    uint64_t idle, interval; /* ns */
+    uint8_t count;
+};
+
+MUST_USE static inline enum err fata_tcp_set_keepalive(
+    struct fata_flow *flow, struct fata_tcp_keepalive how)
+{
+    return fata_flow_control(flow, FATA_FLOW_TCP_KEEPALIVE, &how);
+}
+
+/*
+ * The user timeout (RFC 9293 section 3.9.1, RFC 5482; ours alone, the peer is
+ * not told): when data was not acknowledged for so long, a shut window
+ * included, the connection is broken (ERR_TIMEOUT). In ns, rounded up to
+ * milliseconds, at most 49 days. 0, as at first: after a number of
+ * retransmissions, some minutes, but never while a peer only keeps its window
+ * shut.
+ */
+MUST_USE static inline enum err fata_tcp_set_user_timeout(
+    struct fata_flow *flow, uint64_t timeout)
+{
+    return fata_flow_control(flow, FATA_FLOW_TCP_USER_TIMEOUT, &timeout);
+}
+
+/* What is known of a connection; bytes and nanoseconds. */
+struct fata_tcp_info {
+    const char *state;        /* as RFC 9293 section 3.3.2, in small letters */
+    const char *congestion;   /* the algorithm: "cubic" */
+    uint64_t srtt, rttvar;    /* 0: not measured yet */
+    uint64_t rto;             /* retransmission timeout */
+    uint32_t cwnd, ssthresh;  /* of congestion control */
+    uint32_t mss;             /* most bytes in a segment */
+    uint32_t send_window;     /* the peer's, as it was last advertised */
+    uint32_t receive_window;  /* ours, the same */
+    uint32_t receive_buffer;  /* most that ours may grow to now */
+    uint32_t in_flight;       /* sent, not acknowledged */
+    uint32_t unsent;          /* written, not sent */
+    uint32_t unread;          /* received, not consumed */
+    uint32_t retransmissions; /* segments sent again */
+    uint8_t backoff;          /* timeouts in a row */
+    bool timestamps, sack, scaling, ecn;
+    uint8_t send_scale, receive_scale;
+};
+
+MUST_USE static inline enum err fata_tcp_info(struct fata_flow *flow,
+                                              struct fata_tcp_info *info)
+{
+    return fata_flow_control(flow, FATA_FLOW_TCP_INFO, info);
+}
+
 #endif

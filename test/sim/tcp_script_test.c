@@ -442,11 +442,11 @@ static void our_window_closes_as_data_waits_and_opens_as_it_is_read(void)
         EXPECT(s, .flags = "A", .seq = 1, .ack = at);
         CHECK(s->last.win <= UINT16_MAX);
         window = s->last.win;
-        if (at > 2 * TCP_RECEIVE_BUFFER)
+        if (at > 2 * TCP_RECEIVE_FIRST)
             break;
     }
-    CHECK(at > TCP_RECEIVE_BUFFER - 2 * MSS);
-    CHECK(at <= TCP_RECEIVE_BUFFER + 2 * MSS);
+    CHECK(at > TCP_RECEIVE_FIRST - 2 * MSS);
+    CHECK(at <= TCP_RECEIVE_FIRST + 2 * MSS);
     CHECK(script_read(s, at - 1));
     EXPECT(s, .flags = "A", .seq = 1, .ack = at);
     CHECK_EQ(s->last.win, UINT16_MAX);
