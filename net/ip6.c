@@ -935,6 +935,7 @@ enum err ip6_start(struct ip *ip, const struct ip6_options *options)
     v6->generation = ndp_generation(v6->ndp) - 1;
     ip->v6 = v6;
     ip->v6_ops = &ops;
+    ip6_show(v6);
     ndp_start(v6->ndp, now);
     if (!fata_ip_is_none(&options->address.ip))
         err = ndp_add_address(v6->ndp, &options->address, now);

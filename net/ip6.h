@@ -58,6 +58,9 @@ struct ip6 {
  */
 MUST_USE enum err ip6_start(struct ip *ip, const struct ip6_options *options);
 
+/* Show its counters and addresses (fata/counters.h). */
+void ip6_show(struct ip6 *v6);
+
 /* The address of ours to send to `destination` from; false: none. */
 bool ip6_source(const struct ip6 *v6, const struct fata_ip *destination,
                 struct fata_ip *source);

@@ -5,6 +5,7 @@
 #include "base/small.h"
 
 #include "fata/counters.h"
+#include "net/group_counters.h"
 #include "net/stack.h"
 #include "net/tcp_table.h"
 
@@ -32,6 +33,10 @@
     X(S, fragments) X(S, whole) X(S, timeouts) X(S, evicted)                   \
     X(S, overlaps) X(S, duplicates) X(S, malformed) X(S, too_many)
 
+#define ACD_COUNTERS(X, S)                                                     \
+    X(S, probes) X(S, announcements) X(S, taken) X(S, conflicts)               \
+    X(S, defended) X(S, given_up)
+
 #define UDP_COUNTERS(X, S)                                                     \
     X(S, received) X(S, delivered) X(S, sent)                                  \
     X(S, malformed) X(S, bad_checksum) X(S, no_port)
@@ -41,6 +46,7 @@
     X(S, declined)
 /* clang-format on */
 
+FATA_COUNTERS_NAMED(acd_counters, ACD_COUNTERS);
 FATA_COUNTERS_NAMED(arp_counters, ARP_COUNTERS);
 FATA_COUNTERS_NAMED(ip_counters, IP_COUNTERS);
 FATA_COUNTERS_NAMED(icmp_counters, ICMP_COUNTERS);
@@ -74,6 +80,10 @@ void stack_show(struct stack *stack)
                       &stack->ip.counters);
     fata_counters_add(env, "arp", device, FATA_COUNTERS_OF(arp_counters),
                       &stack->ip.arp.counters);
+    fata_counters_add(env, "acd", device, FATA_COUNTERS_OF(acd_counters),
+                      &stack->ip.arp.acd.counters);
+    fata_counters_add(env, "igmp", device, FATA_COUNTERS_OF(group_counters),
+                      &stack->ip.groups.counters);
     fata_counters_add(env, "reassembly", device,
                       FATA_COUNTERS_OF(reassembly_counters),
                       &stack->ip.reassembly.counters);
