@@ -66,7 +66,7 @@ static_assert(offsetof(struct fata_note, address) == 24, "as in the file");
  */
 struct fata_net {
     uint8_t handle;     /* its place in the manifest */
-    uint8_t header_len; /* FATA_NET_HEADER */
+    uint8_t header_len; /* FATA_NET_HEADER, or 0: frames are plain */
     uint16_t reserved;  /* 0 */
     uint32_t features;  /* of FATA_NET_* */
 };
@@ -80,6 +80,7 @@ enum {
     FATA_NET_TX_TCP4 = 2,     /* and TCP segments to be cut */
     FATA_NET_TX_TCP6 = 4,
     FATA_NET_RX_MERGED = 8, /* may give such frames */
+    FATA_NET_SIBLINGS = 16, /* others are at the same address */
 
     /* The most such devices; those beyond are plain ones. */
     FATA_NETS_MAX = 32,

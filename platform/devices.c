@@ -5,6 +5,7 @@
 #include "platform/devices.h"
 
 #include "fata/counters.h"
+#include "platform/siblings.h"
 #include "platform/unikernel.h"
 #include "random/csprng.h"
 
@@ -99,6 +100,7 @@ struct device_netif {
     struct platform_env *env;
     const char *name;
     uint32_t handle;
+    bool siblings; /* see platform/siblings.h */
 };
 
 static struct device_netif *device_netif_of(struct fata_netif *netif)
@@ -137,6 +139,16 @@ static enum err device_netif_send(struct fata_netif *netif,
         .header_len = frame->header_len,
         .ipv6 = frame->ipv6,
     };
+    uint8_t before[SIBLINGS_FRAME];
+    size_t len = 0;
+    if (device->siblings)
+        len = siblings_before(frame->parts, frame->count, before);
+    if (len > 0) {
+        const struct platform_net_offload none = {0};
+        const struct bytes whole = bytes_of(before, len);
+        (void)!platform_net_send(device->env->platform, device->handle, &whole,
+                                 1, &none);
+    }
     enum err err = platform_net_send(device->env->platform, device->handle,
                                      frame->parts, frame->count, &offload);
     if (err == ERR_IO)
@@ -237,7 +249,8 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
     memcpy(device->netif.mac, info.mac, sizeof info.mac);
     device->netif.name = name;
     device->netif.mtu = info.mtu;
-    device->netif.features = info.features;
+    device->netif.features = info.features & ~(uint32_t)PLATFORM_NET_SIBLINGS;
+    device->siblings = (info.features & PLATFORM_NET_SIBLINGS) != 0;
     device->env = platform_env;
     device->name = name;
     device->handle = info.handle;

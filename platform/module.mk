@@ -2,6 +2,7 @@
 # conformance_test starts.
 CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/counters.o \
                   platform/devices.o platform/vnet.o platform/spin.o \
+                  platform/siblings.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
@@ -11,7 +12,8 @@ build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
 # As the tool links any unikernel for spt.
 spt_key = $(shell sed -n 's/^$(1) = //p' platform/spt/target)
 CONFORMANCE_SPT_SRC = platform/conformance.c platform/main.c \
-                      platform/counters.c platform/devices.c random/csprng.c \
+                      platform/counters.c platform/devices.c \
+                      platform/siblings.c random/csprng.c \
                       $(wildcard $(call spt_key,sources)) \
                       $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c))
 CONFORMANCE_SPT_OBJ = $(CONFORMANCE_SPT_SRC:%.c=build/spt/%.o) \
@@ -34,4 +36,5 @@ build/san/platform/conformance_test: build/san/platform/conformance.unix \
 
 build/san/platform/vnet_test: build/san/platform/vnet.o
 build/san/platform/spin_test: build/san/platform/spin.o
+build/san/platform/siblings_test: build/san/platform/siblings.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o

@@ -99,6 +99,8 @@ enum platform_net_feature {
     /* May deliver frames larger than the MTU, or with checksums not filled
      * in (flagged PBUF_CHECKSUM_GOOD). */
     PLATFORM_NET_RX_MERGED = 8,
+    /* Others are at the same address (platform/siblings.h). */
+    PLATFORM_NET_SIBLINGS = 16,
 };
 
 struct platform_net_info {

@@ -854,10 +854,9 @@ static void put_rules(struct text *t, const struct build *b,
 static void generate_ninja(const struct plan *plan, const struct target *target,
                            const char *folder, struct names *inputs)
 {
-    static const char *const common[] = {"base/*.c", "platform/main.c",
-                                         "platform/counters.c",
-                                         "platform/devices.c",
-                                         "platform/cpu/x86_64/*.S"};
+    static const char *const common[] = {
+        "base/*.c",           "platform/main.c",     "platform/counters.c",
+        "platform/devices.c", "platform/siblings.c", "platform/cpu/x86_64/*.S"};
     const struct graph *graph = plan->graph;
     struct build b = {
         .plan = plan, .target = target, .root = fata_root(), .inputs = inputs};

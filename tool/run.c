@@ -9,8 +9,12 @@
  * sees them all, or for a tap fata-pcap, which listens on it. All append to
  * one file. So the unikernel needs no right for that, and does not notice.
  *
+ * With --instances there are several of it, each at a queue of its own of the
+ * same taps, which we open: were they to do it one after the other, connections
+ * would move between them while they start.
+ *
  * All are ended by their process id, also when we are told to end; the exit
- * status is the unikernel's.
+ * status is the unikernel's, of several that of the first that fails.
  */
 #define _GNU_SOURCE /* pipe2 */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
@@ -24,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -42,6 +47,8 @@ enum {
     HELPERS = 64,
     SOCKET_BUFFER = 1 << 20, /* bytes; as much of it as the system allows */
     NAT_SECONDS = 2,         /* for a helper to end by itself */
+    INSTANCES = 64,          /* the most; a tap has up to 256 queues */
+    STOP_SECONDS = 5,        /* for an instance that is told to end */
 };
 
 /* What `fata run` was asked for. */
@@ -50,22 +57,26 @@ struct run {
     struct names nets, blocks, published, arguments;
     const char *memory;
     const char *pcap, *filter; /* NULL: no capture; every frame */
+    unsigned instances;
 };
 
 /* The processes and descriptors of a run. */
 struct running {
     const struct run *run;
     const struct project *project;
-    struct names command; /* that starts the unikernel */
+    struct names command; /* that starts the unikernel, this instance of it */
+    unsigned instance;    /* from 0 */
+    struct names macs;    /* one for each network device, where they share it */
+    pid_t pids[INSTANCES];
     pid_t helpers[HELPERS];
     size_t helper_count;
-    int ends[HELPERS]; /* descriptors the unikernel inherits */
+    int ends[HELPERS * INSTANCES]; /* descriptors unikernels inherit */
     size_t end_count;
     int lives[HELPERS]; /* helpers end when these close */
     size_t life_count;
-    int pcap_fd;          /* of the capture, if there is to be one */
-    const char *counters; /* the file that shows them, or NULL */
-    bool published;       /* the ports are given to the first helper */
+    int pcap_fd;                     /* of the capture, if there is to be one */
+    const char *counters[INSTANCES]; /* the files that show them, or NULL */
+    bool published; /* the ports are given to the first helper */
 };
 
 /* --- Processes --- */
@@ -274,6 +285,56 @@ static void check_tap(const char *name)
             name, name, remedy);
 }
 
+/* A queue of the tap `name`, for one of several instances. */
+static int open_queue(const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    unsigned known = 0;
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        die("/dev/net/tun cannot be opened: %s", strerror(errno));
+    (void)ioctl(fd, TUNGETFEATURES, &known);
+    request.ifr_flags |= (short)(IFF_MULTI_QUEUE | (known & IFF_VNET_HDR));
+    memcpy(request.ifr_name, name, strlen(name));
+    if (ioctl(fd, TUNSETIFF, &request) == 0)
+        return fd;
+    if (errno == EINVAL)
+        die("the tap %s has one queue, for one instance: make one for several "
+            "with `sudo ip tuntap add NAME mode tap multi_queue user $USER'",
+            name);
+    if (errno == E2BIG)
+        die("the tap %s has no queue left: are other instances running?", name);
+    die("no queue of the tap %s: %s", name, strerror(errno));
+}
+
+/* An address for all instances: of one station, and made up locally. */
+static const char *random_mac(void)
+{
+    uint8_t mac[6];
+    if (getrandom(mac, sizeof mac, 0) != (ssize_t)sizeof mac)
+        die("no random bytes for a MAC address: %s", strerror(errno));
+    return format("%02x:%02x:%02x:%02x:%02x:%02x", (mac[0] & 0xfcU) | 2U,
+                  mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* A queue of the tap for this instance, under the address that all have. */
+static void add_queue(struct running *r, const char *device, const char *tap,
+                      size_t index)
+{
+    if (r->instance == 0) {
+        check_tap(tap);
+        if (r->pcap_fd >= 0)
+            start_sniffer(r, tap, index);
+    }
+    while (r->macs.count <= index)
+        names_add(&r->macs, random_mac());
+    int fd = open_queue(tap);
+    r->ends[r->end_count++] = fd;
+    names_add(&r->command, format("--net:%s=@%d", device, fd));
+    names_add(&r->command,
+              format("--net-mac:%s=%s", device, r->macs.at[index]));
+}
+
 /* What --net says for a device: the part behind "DEVICE=", or all of it. */
 static const char *net_for(const struct run *run, const char *device,
                            bool is_standard)
@@ -295,6 +356,13 @@ static void add_net(struct running *r, const char *device, bool is_standard,
                     size_t id)
 {
     const char *how = net_for(r->run, device, is_standard);
+    if (r->run->instances > 1) {
+        if (!starts_with(how, "tap:"))
+            die_usage("--instances: they share a tap: give --net %s=tap:NAME",
+                      device);
+        add_queue(r, device, how + 4, id);
+        return;
+    }
     if (strcmp(how, "nat") == 0) {
         int fd = start_nat(r, id);
         names_add(&r->command, format("--net:%s=@%d", device, fd));
@@ -411,6 +479,10 @@ static void add_devices(struct running *r)
     struct names blocks = devices_of(r->project, "BLOCK");
     check_devices(&run->nets, &nets, "--net", true);
     check_devices(&run->blocks, &blocks, "--block", false);
+    if (run->instances > 1 && blocks.count > 0)
+        die_usage("--instances: the block device \"%s\" can be attached to one "
+                  "unikernel only",
+                  blocks.at[0]);
     for (size_t i = 0; i < blocks.count; i++) {
         const char *file = NULL;
         size_t len = strlen(blocks.at[i]);
@@ -431,7 +503,7 @@ static void add_devices(struct running *r)
     const char *standard = nets.count > 0 ? nets.at[0] : "";
     if (names_have(&nets, "service"))
         standard = "service";
-    if (run->pcap != NULL)
+    if (run->pcap != NULL && r->instance == 0)
         begin_capture(r, &nets, standard);
     for (size_t i = 0; i < nets.count; i++)
         add_net(r, nets.at[i], strcmp(nets.at[i], standard) == 0, i);
@@ -461,6 +533,8 @@ static void make_command(struct running *r)
         if (run->pcap != NULL)
             die_usage("the target %s captures by itself: %s --pcap %s %s",
                       target->name, r->command.at[0], run->pcap, image);
+        if (run->instances > 1)
+            die_usage("--instances: the target %s runs one", target->name);
         if (run->nets.count + run->published.count + run->blocks.count > 0)
             die_usage("the target %s has devices of its own: --net, --publish "
                       "and --block are for the others",
@@ -468,9 +542,11 @@ static void make_command(struct running *r)
         names_add(&r->command, image);
     } else {
         add_devices(r);
-        r->counters = running_file(r->project->name, target->name, 0);
-        if (r->counters != NULL)
-            names_add(&r->command, format("--counters=%s", r->counters));
+        const char *counters =
+            running_file(r->project->name, target->name, r->instance);
+        r->counters[r->instance] = counters;
+        if (counters != NULL)
+            names_add(&r->command, format("--counters=%s", counters));
         names_add(&r->command, "--");
         if (target->runner != NULL)
             names_add(&r->command, image);
@@ -483,7 +559,6 @@ static void make_command(struct running *r)
 
 /* --- Running --- */
 
-/* Wait for the unikernel, and pass on what others tell us to do. */
 /* Say why the unikernel ended, where a signal is all that tells. */
 static void explain(int signal)
 {
@@ -497,29 +572,111 @@ static void explain(int signal)
             signal, strsignal(signal), why);
 }
 
-static int wait_for(pid_t pid, const sigset_t *signals)
+/* The exit status that stands for how an instance ended. */
+static int status_of(int status, bool asked)
 {
-    bool asked = false; /* was it told to end? */
+    if (!WIFSIGNALED(status))
+        return WEXITSTATUS(status);
+    int signal = WTERMSIG(status);
+    if (!asked && signal != SIGINT && signal != SIGTERM)
+        explain(signal);
+    return 128 + signal;
+}
+
+static void signal_all(const struct running *r, int signal)
+{
+    for (unsigned i = 0; i < r->run->instances; i++)
+        if (r->pids[i] > 0)
+            (void)kill(r->pids[i], signal);
+}
+
+/* One has failed: what the others were serving cannot go on without it. */
+static void stop_others(struct running *r)
+{
+    struct timespec pause = {.tv_nsec = 5000000};
+    unsigned tries = STOP_SECONDS * 200;
+
+    signal_all(r, SIGTERM);
+    for (unsigned i = 0; i < r->run->instances; i++) {
+        while (r->pids[i] > 0 && waitpid(r->pids[i], NULL, WNOHANG) == 0) {
+            if (tries > 0 && --tries == 0)
+                signal_all(r, SIGKILL);
+            (void)nanosleep(&pause, NULL);
+        }
+        r->pids[i] = 0;
+    }
+}
+
+/*
+ * Wait for all instances, and pass on what others tell us to do. The first
+ * that fails ends the others.
+ */
+static int wait_for(struct running *r, const sigset_t *signals)
+{
+    bool asked = false; /* were they told to end? */
 
     for (;;) {
-        int status;
-        siginfo_t info;
-        if (waitpid(pid, &status, WNOHANG) == pid) {
-            if (WIFSIGNALED(status)) {
-                int signal = WTERMSIG(status);
-                if (!asked && signal != SIGINT && signal != SIGTERM)
-                    explain(signal);
-                return 128 + signal;
+        unsigned left = 0;
+        for (unsigned i = 0; i < r->run->instances; i++) {
+            int status;
+            if (r->pids[i] > 0 &&
+                waitpid(r->pids[i], &status, WNOHANG) == r->pids[i]) {
+                r->pids[i] = 0;
+                int exit_status = status_of(status, asked);
+                if (exit_status != 0) {
+                    stop_others(r);
+                    return exit_status;
+                }
             }
-            return WEXITSTATUS(status);
+            left += r->pids[i] > 0;
         }
+        if (left == 0)
+            return 0;
+        siginfo_t info;
         int signal = sigwaitinfo(signals, &info);
         if (signal > 0 && signal != SIGCHLD)
             asked = true;
-        /* What the terminal sends, the unikernel has been sent as well. */
+        /* What the terminal sends, the unikernels have been sent as well. */
         if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL)
-            (void)kill(pid, signal);
+            signal_all(r, signal);
     }
+}
+
+/*
+ * Instances share an address, which a lease would give to one of them: refuse
+ * where one would be asked for.
+ */
+static void check_address(const struct running *r)
+{
+    const char *path = format("%s/graph.json", r->project->folder);
+    json_t *json = json_load_file(path, 0, NULL);
+    json_t *keys = json_object_get(json, "keys");
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(keys, key, value)
+    {
+        size_t len = strlen(key);
+        const char *is = json_string_value(value);
+        if (len < 4 || strcmp(key + len - 4, "dhcp") != 0 || is == NULL ||
+            strcmp(is, "true") != 0)
+            continue;
+        const char *option =
+            format("--%sipv4", keep_bytes(key, len - strlen("dhcp")));
+        bool given = false;
+        for (size_t i = 0; i < r->run->arguments.count; i++) {
+            const char *word = r->run->arguments.at[i];
+            size_t n = strlen(option);
+            given = given || (starts_with(word, option) &&
+                              (word[n] == 0 || word[n] == '='));
+        }
+        if (!given)
+            die_usage("--instances: they share an address, which would be "
+                      "leased to one of them: give %s=ADDRESS/PREFIX after "
+                      "`--'",
+                      option);
+    }
+    json_decref(json);
 }
 
 static void check_published(const struct names *published)
@@ -561,7 +718,8 @@ static void check_filter(const struct run *run)
 
 int command_run(const struct command *command, const char *const *words)
 {
-    struct run run = {.request.quiet = true};
+    struct run run = {.request.quiet = true, .instances = 1};
+    const char *instances = NULL;
     const struct option_spec options[] = {
         {.name = "--target", .letter = 't', .value = &run.request.target},
         {.name = "--verbose", .letter = 'v', .flag = &run.request.verbose},
@@ -571,6 +729,7 @@ int command_run(const struct command *command, const char *const *words)
         {.name = "--mem", .value = &run.memory},
         {.name = "--pcap", .value = &run.pcap},
         {.name = "--filter", .value = &run.filter},
+        {.name = "--instances", .value = &instances},
     };
     read_options(command, words, options, COUNT_OF(options), &run.arguments,
                  NULL);
@@ -581,6 +740,15 @@ int command_run(const struct command *command, const char *const *words)
          strspn(run.memory, "0123456789") != strlen(run.memory) ||
          strspn(run.memory, "0") == strlen(run.memory)))
         die_usage("--mem %s: give a number of MiB, as in --mem 64", run.memory);
+    if (instances != NULL) {
+        char *end;
+        unsigned long count = strtoul(instances, &end, 10);
+        if (instances[0] < '0' || instances[0] > '9' || *end != 0 ||
+            count < 1 || count > INSTANCES)
+            die_usage("--instances %s: give how many, 1 to %d", instances,
+                      INSTANCES);
+        run.instances = (unsigned)count;
+    }
 
     struct running r = {.run = &run, .pcap_fd = -1};
     r.project = build_project(&run.request);
@@ -592,18 +760,29 @@ int command_run(const struct command *command, const char *const *words)
                         (const int[]){SIGINT, SIGTERM, SIGHUP, SIGCHLD}[i]);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 
-    make_command(&r);
-    if (run.request.verbose) {
-        for (size_t i = 0; i < r.command.count; i++)
-            (void)fprintf(stderr, "%s%s", i > 0 ? " " : "",
-                          shell_word(r.command.at[i]));
-        (void)fprintf(stderr, "\n");
+    if (run.instances > 1)
+        check_address(&r);
+    struct names all[INSTANCES] = {0};
+    size_t ends[INSTANCES + 1] = {0};
+    for (r.instance = 0; r.instance < run.instances; r.instance++) {
+        r.command = (struct names){0};
+        make_command(&r);
+        all[r.instance] = r.command;
+        ends[r.instance + 1] = r.end_count;
+        if (run.request.verbose) {
+            for (size_t i = 0; i < r.command.count; i++)
+                (void)fprintf(stderr, "%s%s", i > 0 ? " " : "",
+                              shell_word(r.command.at[i]));
+            (void)fprintf(stderr, "\n");
+        }
     }
-    pid_t pid = start(&r.command, r.ends, r.end_count);
+    for (unsigned i = 0; i < run.instances; i++)
+        r.pids[i] = start(&all[i], r.ends + ends[i], ends[i + 1] - ends[i]);
     close_ends(&r);
-    int status = wait_for(pid, &signals);
-    if (r.counters != NULL)
-        (void)unlink(r.counters);
+    int status = wait_for(&r, &signals);
+    for (unsigned i = 0; i < run.instances; i++)
+        if (r.counters[i] != NULL)
+            (void)unlink(r.counters[i]);
     end_helpers(&r);
     return status;
 }

@@ -13,7 +13,7 @@ $(SCRIPT_TESTS:%=build/host/%): build/host/test/sim/script.o
 
 # The conformance unikernel on this target, which images_test.py runs.
 CONFORMANCE_SIM_SRC = platform/conformance.c platform/main.c \
-  platform/counters.c platform/devices.c $(filter-out %_test.c %_fuzz.c,\
+  platform/counters.c platform/devices.c platform/siblings.c $(filter-out %_test.c %_fuzz.c,\
   $(wildcard base/*.c random/*.c)) $(LIB_ASM)
 build/sim/conformance.sim: $(CONFORMANCE_SIM_SRC)
 	@mkdir -p $(@D)

@@ -21,7 +21,8 @@ static uint8_t frame[FRAME_MAX];
 static_assert((int)FATA_NET_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
                   (int)FATA_NET_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
                   (int)FATA_NET_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
-                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED,
+                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED &&
+                  (int)FATA_NET_SIBLINGS == (int)PLATFORM_NET_SIBLINGS,
               "features are passed on as they are");
 static_assert((int)FATA_NET_HEADER == (int)VNET_LEN, "as the tender has it");
 
@@ -66,7 +67,8 @@ enum err platform_net_open(struct platform *platform, const char *name,
         if (about != handle || r.failed)
             continue;
         /* Unknown headers would be taken for frames. */
-        if (header_len != VNET_LEN && header_len != VNET_LEN_LONG)
+        if (header_len != 0 && header_len != VNET_LEN &&
+            header_len != VNET_LEN_LONG)
             return ERR_IO;
         platform->vnet_len[handle] = header_len;
         info->features = features;

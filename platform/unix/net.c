@@ -133,8 +133,10 @@ static bool tap_agree(struct unix_device *net, const char *device)
     struct ifreq request = {0};
     int len = VNET_LEN, little = 1;
 
-    if (ioctl(net->fd, TUNGETIFF, &request) < 0 ||
-        !(request.ifr_flags & IFF_VNET_HDR)) {
+    bool asked = ioctl(net->fd, TUNGETIFF, &request) == 0;
+    if (asked && (request.ifr_flags & IFF_MULTI_QUEUE))
+        net->net.features = PLATFORM_NET_SIBLINGS;
+    if (!asked || !(request.ifr_flags & IFF_VNET_HDR)) {
         /* Who had it before us may have asked for large frames. */
         (void)ioctl(net->fd, TUNSETOFFLOAD, 0UL);
         return true;
@@ -148,8 +150,8 @@ static bool tap_agree(struct unix_device *net, const char *device)
     (void)ioctl(net->fd, TUNSETVNETLE, &little); /* our order anyway */
     net->net.vnet_len = (uint32_t)len;
     if (net->net.offload == UNIX_OFFLOAD_ON) {
-        net->net.features = PLATFORM_NET_TX_CHECKSUM | PLATFORM_NET_TX_TCP4 |
-                            PLATFORM_NET_TX_TCP6;
+        net->net.features |= PLATFORM_NET_TX_CHECKSUM | PLATFORM_NET_TX_TCP4 |
+                             PLATFORM_NET_TX_TCP6;
         for (size_t i = 0; i < COUNT_OF(merged); i++) {
             if (ioctl(net->fd, TUNSETOFFLOAD, (unsigned long)merged[i]) == 0) {
                 net->net.features |= PLATFORM_NET_RX_MERGED;

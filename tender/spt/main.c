@@ -285,7 +285,7 @@ static void answer_nets(struct guest_answers *answers,
                         const struct image *image)
 {
     for (uint32_t i = 1; i < image->manifest.count; i++) {
-        if (image->offloads[i].header_len > 0)
+        if (image->offloads[i].features != 0)
             answers->nets[answers->net_count++] = (struct fata_net){
                 .handle = (uint8_t)i,
                 .header_len = (uint8_t)image->offloads[i].header_len,

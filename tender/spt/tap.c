@@ -92,8 +92,10 @@ bool tap_agree(int fd, struct net_offload *offload)
     int len = FATA_NET_HEADER, little = 1;
 
     *offload = (struct net_offload){0};
-    if (ioctl(fd, (int)TUNGETIFF, &interface) != 0 ||
-        (interface.ifr_flags & IFF_VNET_HDR) == 0) {
+    bool asked = ioctl(fd, (int)TUNGETIFF, &interface) == 0;
+    if (asked && (interface.ifr_flags & IFF_MULTI_QUEUE) != 0)
+        offload->features = FATA_NET_SIBLINGS;
+    if (!asked || (interface.ifr_flags & IFF_VNET_HDR) == 0) {
         /* Whoever had it before us may have asked for frames larger than the
          * MTU. */
         (void)ioctl(fd, TUNSETOFFLOAD, 0);
@@ -113,7 +115,7 @@ bool tap_agree(int fd, struct net_offload *offload)
     }
     (void)ioctl(fd, (int)TUNSETVNETLE, &little); /* our order anyway */
     offload->header_len = FATA_NET_HEADER;
-    offload->features = wanted & ~(uint32_t)FATA_NET_RX_MERGED;
+    offload->features |= wanted & ~(uint32_t)FATA_NET_RX_MERGED;
     if ((wanted & FATA_NET_RX_MERGED) != 0) {
         for (size_t i = 0; i < sizeof(merged) / sizeof(merged[0]); i++) {
             if (ioctl(fd, TUNSETOFFLOAD, merged[i]) == 0) {
