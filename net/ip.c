@@ -94,7 +94,9 @@ void ip_complete_checksum(struct packet *p, uint32_t ip_header_len)
     for (uint32_t i = 1; i <= p->count; i++)
         checksum_add(&sum, p->parts[i]);
     struct writer w = writer_to(p->room + start + p->checksum_offset, 2);
-    put_be16(&w, checksum_result(&sum));
+    uint16_t result = checksum_result(&sum);
+    /* The same sum; UDP takes 0 for none. */
+    put_be16(&w, result == 0 ? 0xffff : result);
     p->checksum_offset = 0;
 }
 
@@ -248,6 +250,22 @@ uint32_t ip_pseudo_sum(const struct fata_ip *source,
         sum += (uint32_t)(destination->at[i] << 8 | destination->at[i + 1]);
     }
     return sum;
+}
+
+bool ip_address_at(const struct ip *ip, uint32_t index,
+                   struct ip_address *address)
+{
+    if (ip->address != 0) {
+        if (index == 0) {
+            *address = (struct ip_address){
+                .ip = fata_ip_from_v4(ip->address),
+                .prefix = (uint8_t)__builtin_popcount(ip->mask),
+            };
+            return true;
+        }
+        index--;
+    }
+    return ip->v6_ops != NULL && ip->v6_ops->address_at(ip, index, address);
 }
 
 /* ----- Receiving ----- */

@@ -900,6 +900,22 @@ static void report_expired(struct ip *ip, const struct reassembled *expired)
     icmp6_send_error(ip->v6, &packet, &message, false);
 }
 
+static bool address_at(const struct ip *ip, uint32_t index,
+                       struct ip_address *address)
+{
+    struct ndp_address_info info;
+
+    if (!ndp_address_at(ip->v6->ndp, index, &info))
+        return false;
+    *address = (struct ip_address){
+        .ip = info.ip,
+        .prefix = info.prefix,
+        .tentative = info.tentative,
+        .deprecated = info.deprecated,
+    };
+    return true;
+}
+
 /* ----- Life ----- */
 
 enum err ip6_start(struct ip *ip, const struct ip6_options *options)
@@ -913,6 +929,7 @@ enum err ip6_start(struct ip *ip, const struct ip6_options *options)
         .leave = leave,
         .input = input_packet,
         .report_expired = report_expired,
+        .address_at = address_at,
         .tick = tick,
         .next = next,
     };

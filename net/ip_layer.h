@@ -62,6 +62,12 @@ struct ip_counters {
 /* How a datagram came here. */
 enum ip_arrival { IP_TO_US, IP_TO_GROUP, IP_FROM_SELF };
 
+struct ip_address {
+    struct fata_ip ip;
+    uint8_t prefix; /* as in struct fata_ip_net */
+    bool tentative, deprecated;
+};
+
 /* What this file's functions do for IPv6: see ip.h and below. */
 struct ip6_ops {
     enum err (*route)(struct ip *ip, const struct fata_ip *destination,
@@ -76,6 +82,8 @@ struct ip6_ops {
     void (*input)(struct ip *ip, struct pbuf *p, enum ip_arrival arrival,
                   const uint8_t mac[FATA_MAC_LEN]);
     void (*report_expired)(struct ip *ip, const struct reassembled *expired);
+    bool (*address_at)(const struct ip *ip, uint32_t index,
+                       struct ip_address *address);
     void (*tick)(struct ip *ip, uint64_t now);
     uint64_t (*next)(const struct ip *ip);
 };
@@ -133,6 +141,13 @@ void ip_set_address(struct ip *ip, uint32_t address, uint32_t mask,
  * ip->address_news is told.
  */
 void ip_probe_address(struct ip *ip, uint32_t address);
+
+/*
+ * Our addresses, one after another, that of IPv4 first. False: there is none
+ * with this index.
+ */
+bool ip_address_at(const struct ip *ip, uint32_t index,
+                   struct ip_address *address);
 
 /* Take a frame that arrived. */
 void ip_input(struct ip *ip, struct pbuf *frame);

@@ -7,6 +7,7 @@
 #include "net/stack.h"
 
 #include "base/fmt.h"
+#include "net/ip6.h"
 
 enum {
     BATCH = 32,      /* frames taken from the interface at a time */
@@ -62,6 +63,15 @@ static void put_addresses(struct writer *w, const struct ip *ip)
     }
 }
 
+void stack_ready(struct stack *stack)
+{
+    while (!list_empty(&stack->waiting)) {
+        struct fata_stack_waiter *waiter = CONTAINER_OF(
+            list_take_first(&stack->waiting), struct fata_stack_waiter, link);
+        waiter->ready(waiter);
+    }
+}
+
 static void set_address(struct stack *stack, uint32_t address, uint32_t mask,
                         uint32_t gateway)
 {
@@ -69,11 +79,8 @@ static void set_address(struct stack *stack, uint32_t address, uint32_t mask,
     stack->ip.acquiring = address == 0;
     if (address == 0)
         return;
-    while (!list_empty(&stack->waiting)) {
-        struct fata_stack_waiter *waiter = CONTAINER_OF(
-            list_take_first(&stack->waiting), struct fata_stack_waiter, link);
-        waiter->ready(waiter);
-    }
+    timer_cancel(&stack->stack.env->loop->timers, &stack->grace);
+    stack_ready(stack);
 }
 
 /* ----- DHCP ----- */
@@ -235,11 +242,45 @@ static enum err op_udp_bind(struct fata_stack *stack, uint16_t port,
 
 static bool op_address(struct fata_stack *stack, struct fata_ip *ip)
 {
-    uint32_t address = stack_of(stack)->ip.address;
+    struct ip_address a;
+    bool found = false;
 
-    if (address == 0)
+    if (timer_armed(&stack_of(stack)->grace))
         return false;
-    *ip = fata_ip_from_v4(address);
+    for (uint32_t i = 0; ip_address_at(&stack_of(stack)->ip, i, &a); i++) {
+        if (a.tentative || ip6_is_link_local(&a.ip) || (found && a.deprecated))
+            continue;
+        *ip = a.ip;
+        found = true;
+        if (!a.deprecated)
+            break;
+    }
+    return found;
+}
+
+static bool op_address_at(struct fata_stack *stack, uint32_t index,
+                          struct fata_stack_address *address)
+{
+    struct ip_address a;
+
+    if (!ip_address_at(&stack_of(stack)->ip, index, &a))
+        return false;
+    *address = (struct fata_stack_address){
+        .net = {a.ip, a.prefix},
+        .tentative = a.tentative,
+        .deprecated = a.deprecated,
+    };
+    return true;
+}
+
+static bool op_source(struct fata_stack *stack,
+                      const struct fata_ip *destination, struct fata_ip *source)
+{
+    struct ip_route route;
+
+    if (ip_route(&stack_of(stack)->ip, destination, &route) != OK)
+        return false;
+    *source = route.source;
     return true;
 }
 
@@ -257,7 +298,11 @@ static const struct fata_stack_ops ops = {
     .udp_bind = op_udp_bind,
     .udp_send = udp_send,
     .udp_close = udp_close,
+    .udp_join = udp_join,
+    .udp_leave = udp_leave,
     .address = op_address,
+    .address_at = op_address_at,
+    .source = op_source,
     .await_address = op_await_address,
 };
 
@@ -331,11 +376,12 @@ static enum err check_addresses(struct writer *why,
     return OK;
 }
 
-enum err stack_connect(struct fata_env *env, struct writer *why,
-                       struct fata_stack **stack, struct fata_netif *netif,
-                       struct fata_ip_net ipv4, struct fata_ip gateway)
+enum err stack_make(struct fata_env *env, struct writer *why,
+                    struct stack **stack, struct fata_netif *netif,
+                    const struct fata_ip_net *ipv4,
+                    const struct fata_ip *gateway, bool dhcp)
 {
-    enum err err = check_addresses(why, &ipv4, &gateway);
+    enum err err = check_addresses(why, ipv4, gateway);
     if (err != OK)
         return err;
     struct stack *made = ARENA_TAKE_ARRAY(env->arena, struct stack, 1);
@@ -354,17 +400,28 @@ enum err stack_connect(struct fata_env *env, struct writer *why,
     netif->context = made;
     netif->ready = input_ready;
 
-    if (fata_ip_is_none(&ipv4.ip)) {
-        err = start_dhcp(made);
-        assert(err == OK);
-    } else {
+    if (!fata_ip_is_none(&ipv4->ip)) {
         char text[TEXT_ROOM] = {0};
         struct writer w = writer_to(text, sizeof text - 1);
-        set_address(made, fata_ip_v4(&ipv4.ip), mask_of(ipv4.prefix),
-                    fata_ip_is_none(&gateway) ? 0 : fata_ip_v4(&gateway));
+        set_address(made, fata_ip_v4(&ipv4->ip), mask_of(ipv4->prefix),
+                    fata_ip_is_none(gateway) ? 0 : fata_ip_v4(gateway));
         put_addresses(&w, &made->ip);
         log_info(&made->log, "address %s", text);
+    } else if (dhcp) {
+        err = start_dhcp(made);
+        assert(err == OK);
     }
-    *stack = &made->stack;
+    *stack = made;
     return OK;
+}
+
+enum err stack_connect(struct fata_env *env, struct writer *why,
+                       struct fata_stack **stack, struct fata_netif *netif,
+                       struct fata_ip_net ipv4, struct fata_ip gateway)
+{
+    struct stack *made;
+    enum err err = stack_make(env, why, &made, netif, &ipv4, &gateway, true);
+    if (err == OK)
+        *stack = &made->stack;
+    return err;
 }

@@ -26,6 +26,9 @@ struct stack {
     struct dhcp dhcp;
     struct timer dhcp_timer;
     struct fata_udp *dhcp_socket;
+    /* Runs while an address of version 6 is there, and who waits for any is
+     * not told yet, for one of version 4 may come. */
+    struct timer grace;
 };
 
 static inline struct stack *stack_of(struct fata_stack *stack)
@@ -44,6 +47,31 @@ MUST_USE enum err stack_connect(struct fata_env *env, struct writer *why,
                                 struct fata_netif *netif,
                                 struct fata_ip_net ipv4,
                                 struct fata_ip gateway);
+
+/*
+ * The same with IPv6 beside it. `dhcp`: lease an address of version 4 if none
+ * is given; without both, the stack is of version 6 only. `ipv6`, text as in
+ * "2001:db8::2/64", and `ipv6_gateway`, an address in text, are used besides
+ * what routers advertise; `ipv6_secret` is 32 hexadecimal digits that make our
+ * addresses the same at each start (RFC 7217), random if not given. NULL: not
+ * given.
+ */
+MUST_USE enum err stack_connect_dual(struct fata_env *env, struct writer *why,
+                                     struct fata_stack **stack,
+                                     struct fata_netif *netif, bool dhcp,
+                                     struct fata_ip_net ipv4,
+                                     struct fata_ip gateway, const char *ipv6,
+                                     const char *ipv6_gateway,
+                                     const char *ipv6_secret);
+
+/* What both begin with: see stack_connect. */
+MUST_USE enum err stack_make(struct fata_env *env, struct writer *why,
+                             struct stack **stack, struct fata_netif *netif,
+                             const struct fata_ip_net *ipv4,
+                             const struct fata_ip *gateway, bool dhcp);
+
+/* Tell those who wait for an address. */
+void stack_ready(struct stack *stack);
 
 /* Show its counters, addresses and connections (fata/counters.h). */
 void stack_show(struct stack *stack);

@@ -39,7 +39,8 @@
 
 #define UDP_COUNTERS(X, S)                                                     \
     X(S, received) X(S, delivered) X(S, sent)                                  \
-    X(S, malformed) X(S, bad_checksum) X(S, no_port)
+    X(S, malformed) X(S, bad_checksum) X(S, no_port) X(S, not_joined)          \
+    X(S, narrowed)
 
 #define DHCP_COUNTERS(X, S)                                                    \
     X(S, sent) X(S, received) X(S, malformed) X(S, ignored) X(S, naks)     \
@@ -57,11 +58,13 @@ FATA_COUNTERS_NAMED(dhcp_counters, DHCP_COUNTERS);
 static void address_rows(const void *source, struct fata_rows *rows)
 {
     const struct stack *stack = source;
+    struct ip_address a;
 
-    if (stack->ip.address == 0 || !fata_row(rows))
-        return;
-    struct fata_ip ip = fata_ip_from_v4(stack->ip.address);
-    fata_cell_network(rows, &ip, (uint8_t)__builtin_popcount(stack->ip.mask));
+    for (uint32_t i = 0; ip_address_at(&stack->ip, i, &a); i++) {
+        if (!fata_row(rows))
+            return;
+        fata_cell_network(rows, &a.ip, a.prefix);
+    }
 }
 
 void stack_show(struct stack *stack)

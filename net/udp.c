@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/pool.h"
 #include "fata/ipv4.h"
+#include "fata/ipv6.h"
 #include "fata/random.h"
 #include "net/checksum.h"
 
@@ -23,6 +24,7 @@ struct udp_socket {
     uint16_t port;
     fata_udp_receive *receive;
     void *context;
+    struct fata_ip groups[UDP_GROUPS]; /* joined; none: free */
 };
 
 struct udp {
@@ -102,47 +104,100 @@ enum err udp_bind(struct udp *udp, uint16_t port, fata_udp_receive *receive,
     return OK;
 }
 
+/* The place where the socket keeps `group`; NULL if there is none. */
+static struct fata_ip *find_group(struct udp_socket *s,
+                                  const struct fata_ip *group)
+{
+    for (uint32_t i = 0; i < UDP_GROUPS; i++)
+        if (fata_ip_equal(&s->groups[i], group))
+            return &s->groups[i];
+    return NULL;
+}
+
+enum err udp_join(struct fata_udp *socket, const struct fata_ip *group)
+{
+    static const struct fata_ip none;
+    struct udp_socket *s = socket_of(socket);
+
+    if (fata_ip_is_none(group))
+        return ERR_INVALID;
+    if (find_group(s, group) != NULL)
+        return OK;
+    struct fata_ip *place = find_group(s, &none);
+    if (place == NULL)
+        return ERR_FULL;
+    enum err err = ip_join(s->udp->ip, group);
+    if (err == OK)
+        *place = *group;
+    return err;
+}
+
+void udp_leave(struct fata_udp *socket, const struct fata_ip *group)
+{
+    struct udp_socket *s = socket_of(socket);
+    struct fata_ip *place = find_group(s, group);
+
+    if (place == NULL || fata_ip_is_none(group))
+        return;
+    ip_leave(s->udp->ip, group);
+    *place = (struct fata_ip){{0}};
+}
+
 void udp_close(struct fata_udp *socket)
 {
     struct udp_socket *s = socket_of(socket);
 
+    for (uint32_t i = 0; i < UDP_GROUPS; i++) {
+        struct fata_ip group = s->groups[i];
+        if (!fata_ip_is_none(&group))
+            udp_leave(socket, &group);
+    }
     hash_table_remove(&s->udp->table, &s->entry);
     pool_give(&s->udp->pool, s);
 }
 
-enum err udp_send_from(struct fata_udp *socket, const struct fata_ip *source,
-                       const struct fata_endpoint *peer, struct bytes data)
+/* `offload`: the device computes the checksum; the datagram fits the route. */
+static enum err send_datagram(struct udp_socket *s,
+                              const struct fata_ip *source,
+                              const struct fata_endpoint *peer,
+                              struct bytes data, bool offload)
 {
-    struct udp_socket *s = socket_of(socket);
     struct ip_send how = {
         .source = *source,
         .destination = peer->ip,
         .protocol = IP_PROTOCOL_UDP,
         .may_fragment = true,
     };
+    uint32_t most = FATA_IPV4_MAX - FATA_UDP_HEADER_LEN;
 
-    if (data.len > FATA_IPV4_MAX - FATA_IPV4_HEADER_LEN - FATA_UDP_HEADER_LEN ||
-        peer->port == 0)
+    if (fata_ip_is_v4(&peer->ip))
+        most -= FATA_IPV4_HEADER_LEN;
+    if (data.len > most || peer->port == 0)
         return ERR_INVALID;
     struct fata_udp_header h = {
         .source = s->port,
         .destination = peer->port,
         .len = (uint16_t)(FATA_UDP_HEADER_LEN + data.len),
     };
+    struct packet p;
     struct checksum sum = {0};
+    packet_init(&p);
     checksum_add_sum(&sum,
                      ip_pseudo_sum(source, &peer->ip, IP_PROTOCOL_UDP, h.len));
-    checksum_add_be16(&sum, h.source);
-    checksum_add_be16(&sum, h.destination);
-    checksum_add_be16(&sum, h.len);
-    checksum_add(&sum, data);
-    h.checksum = checksum_result(&sum);
-    /* 0 would mean that there is none; all ones is the same sum. */
-    if (h.checksum == 0)
-        h.checksum = 0xffff;
-
-    struct packet p;
-    packet_init(&p);
+    if (offload) {
+        h.checksum = (uint16_t)~checksum_result(&sum);
+        p.checksum_offset = CHECKSUM_OFFSET;
+        p.transport_len = FATA_UDP_HEADER_LEN;
+    } else {
+        checksum_add_be16(&sum, h.source);
+        checksum_add_be16(&sum, h.destination);
+        checksum_add_be16(&sum, h.len);
+        checksum_add(&sum, data);
+        h.checksum = checksum_result(&sum);
+        /* 0 would mean that there is none; all ones is the same sum. */
+        if (h.checksum == 0)
+            h.checksum = 0xffff;
+    }
     (void)packet_payload(&p, data);
     struct writer w = packet_header(&p, FATA_UDP_HEADER_LEN);
     fata_udp_header_put(&w, &h);
@@ -152,15 +207,25 @@ enum err udp_send_from(struct fata_udp *socket, const struct fata_ip *source,
     return err;
 }
 
+enum err udp_send_from(struct fata_udp *socket, const struct fata_ip *source,
+                       const struct fata_endpoint *peer, struct bytes data)
+{
+    return send_datagram(socket_of(socket), source, peer, data, false);
+}
+
 enum err udp_send(struct fata_udp *socket, const struct fata_endpoint *peer,
                   struct bytes data)
 {
+    struct udp_socket *s = socket_of(socket);
     struct ip_route route;
-    enum err err = ip_route(socket_of(socket)->udp->ip, &peer->ip, &route);
+    enum err err = ip_route(s->udp->ip, &peer->ip, &route);
 
     if (err != OK)
         return err;
-    return udp_send_from(socket, &route.source, peer, data);
+    bool offload =
+        (route.features & FATA_NETIF_TX_CHECKSUM) != 0 &&
+        data.len + FATA_UDP_HEADER_LEN + FATA_IPV6_HEADER_LEN <= route.mtu;
+    return send_datagram(s, &route.source, peer, data, offload);
 }
 
 static bool good_checksum(const struct ip_in *in,
@@ -178,6 +243,13 @@ static bool good_checksum(const struct ip_in *in,
     return checksum_result(&sum) == 0;
 }
 
+static bool is_multicast(const struct fata_ip *ip)
+{
+    if (fata_ip_is_v4(ip))
+        return ip->at[12] >> 4 == 14;
+    return ip->at[0] == 0xff;
+}
+
 static void deliver(struct udp *udp, struct ip_in *in,
                     const struct fata_udp_header *h)
 {
@@ -186,6 +258,11 @@ static void deliver(struct udp *udp, struct ip_in *in,
     if (s == NULL) {
         udp->counters.no_port++;
         ip_refuse(udp->ip, in, true);
+        return;
+    }
+    if (is_multicast(&in->destination) &&
+        find_group(s, &in->destination) == NULL) {
+        udp->counters.not_joined++;
         return;
     }
     struct fata_endpoint peer = {.ip = in->source, .port = h->source};
@@ -218,6 +295,27 @@ static void udp_input(void *context, struct ip_in *in)
     pbuf_give(in->data);
 }
 
+/*
+ * A datagram of ours was too big for its path: the next ones are cut smaller.
+ * It has to be one that a socket of ours may have sent, and too big indeed;
+ * who can forge that can make us send fragments, but none below the floor.
+ */
+static void udp_error(void *context, const struct ip_error *error)
+{
+    struct udp *udp = (struct udp *)context;
+    struct fata_udp_header h;
+    uint32_t headers = FATA_IPV6_HEADER_LEN;
+
+    if (fata_ip_is_v4(&error->remote))
+        headers = FATA_IPV4_HEADER_LEN;
+    if (error->problem != IP_PROBLEM_TOO_BIG ||
+        !fata_udp_header_parse(error->transport, &h) ||
+        find(udp, h.source) == NULL || h.len + headers <= error->mtu)
+        return;
+    udp->counters.narrowed++;
+    ip_path_mtu(udp->ip, &error->remote, error->mtu);
+}
+
 enum err udp_connect_stack(struct fata_env *env, struct ip *ip,
                            struct fata_stack *stack,
                            const struct udp_options *options, struct udp **udp)
@@ -246,7 +344,8 @@ enum err udp_connect_stack(struct fata_env *env, struct ip *ip,
     if (err != OK)
         return err;
     ip_register(ip, IP_PROTOCOL_UDP,
-                &(struct ip_protocol){.input = udp_input, .context = made});
+                &(struct ip_protocol){
+                    .input = udp_input, .error = udp_error, .context = made});
     *udp = made;
     return OK;
 }

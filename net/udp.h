@@ -14,8 +14,11 @@ struct udp;
 
 struct udp_counters {
     uint64_t received, delivered, sent;
-    uint64_t malformed, bad_checksum, no_port;
+    uint64_t malformed, bad_checksum, no_port, not_joined;
+    uint64_t narrowed; /* paths that were found to be */
 };
+
+enum { UDP_GROUPS = 8 }; /* the most a socket may join */
 
 /* A zero field means the usual value. */
 struct udp_options {
@@ -38,6 +41,9 @@ MUST_USE enum err udp_bind(struct udp *udp, uint16_t port,
 enum err udp_send(struct fata_udp *socket, const struct fata_endpoint *peer,
                   struct bytes data);
 void udp_close(struct fata_udp *socket);
+MUST_USE enum err udp_join(struct fata_udp *socket,
+                           const struct fata_ip *group);
+void udp_leave(struct fata_udp *socket, const struct fata_ip *group);
 
 /* As udp_send, from the address `source`: a DHCP client has none yet. */
 enum err udp_send_from(struct fata_udp *socket, const struct fata_ip *source,

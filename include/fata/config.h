@@ -153,10 +153,13 @@ cfg_block cfg_block_named(const char *name);
 
 /*
  * Fata's network stack on `netif`. Its address is given at boot with --ipv4
- * and --gateway, or leased by DHCP if --ipv4 is not given. The key --dhcp
- * (usual true) set to false makes --ipv4 compulsory. The second form puts
- * `prefix` and a dash before the names of its arguments, for a unikernel with
- * several stacks.
+ * and --gateway, or leased by DHCP if --ipv4 is not given; the key --dhcp
+ * (usual true) set to false leaves that out. Beside it is IPv6, with addresses
+ * and routers as advertised on the link, and those given with --ipv6 and
+ * --ipv6-gateway; without --dhcp and --ipv4 it is alone. The key --ipv6 (usual
+ * true) set to false leaves it out of the image; then, without --dhcp, --ipv4
+ * is compulsory. The second form puts `prefix` and a dash before the names of
+ * its arguments and keys, for a unikernel with several stacks.
  */
 cfg_stack cfg_stack_generic(cfg_netif netif);
 cfg_stack cfg_stack_prefixed(const char *prefix, cfg_netif netif);

@@ -1,6 +1,7 @@
 /*
  * A network stack, as applications see it: TCP (fata/tcp.h, included here) and
- * UDP over the Internet protocols, with an address of its own.
+ * UDP over the Internet protocols of version 4, 6 or both, with addresses of
+ * its own. Endpoints say which version is meant.
  *
  * Implemented by net/ (our own stack); a target may offer others.
  */
@@ -45,6 +46,13 @@ struct fata_stack_waiter {
     void (*ready)(struct fata_stack_waiter *waiter);
 };
 
+/* An address of the stack. */
+struct fata_stack_address {
+    struct fata_ip_net net;
+    bool tentative;  /* not in use yet: somebody else may have it */
+    bool deprecated; /* for what goes on, not for anything new (RFC 4862) */
+};
+
 struct fata_stack_ops {
     enum err (*tcp_listen)(struct fata_stack *stack, uint16_t port,
                            const struct fata_listen_options *options,
@@ -62,7 +70,13 @@ struct fata_stack_ops {
     enum err (*udp_send)(struct fata_udp *udp, const struct fata_endpoint *peer,
                          struct bytes data);
     void (*udp_close)(struct fata_udp *udp);
+    enum err (*udp_join)(struct fata_udp *udp, const struct fata_ip *group);
+    void (*udp_leave)(struct fata_udp *udp, const struct fata_ip *group);
     bool (*address)(struct fata_stack *stack, struct fata_ip *ip);
+    bool (*address_at)(struct fata_stack *stack, uint32_t index,
+                       struct fata_stack_address *address);
+    bool (*source)(struct fata_stack *stack, const struct fata_ip *destination,
+                   struct fata_ip *source);
     void (*await_address)(struct fata_stack *stack,
                           struct fata_stack_waiter *waiter);
 };
@@ -111,7 +125,30 @@ static inline void fata_udp_close(struct fata_udp *udp)
     udp->stack->ops->udp_close(udp);
 }
 
-/* The stack's own address; false while it has none (no lease yet). */
+/*
+ * Receive what is sent to the multicast address `group`, too, if it is for the
+ * socket's port, until fata_udp_leave or fata_udp_close. OK (also if it was
+ * joined before); ERR_FULL: too many groups; ERR_INVALID: not a multicast
+ * address, or of a version that is not in use.
+ */
+MUST_USE static inline enum err fata_udp_join(struct fata_udp *udp,
+                                              const struct fata_ip *group)
+{
+    return udp->stack->ops->udp_join(udp, group);
+}
+
+/* The opposite; of a group that was not joined, nothing. */
+static inline void fata_udp_leave(struct fata_udp *udp,
+                                  const struct fata_ip *group)
+{
+    udp->stack->ops->udp_leave(udp, group);
+}
+
+/*
+ * An address of the stack by which others beyond this link can reach it: that
+ * of version 4, or else one of version 6 that is not link-local. False while
+ * there is none (no lease or advertisement yet).
+ */
 static inline bool fata_stack_address(struct fata_stack *stack,
                                       struct fata_ip *ip)
 {
@@ -119,8 +156,36 @@ static inline bool fata_stack_address(struct fata_stack *stack,
 }
 
 /*
- * Wait, on a fiber, until the stack has an address. OK, ERR_TIMEOUT or
- * ERR_CANCELLED.
+ * All addresses of the stack, at most `max` of them, into `to`: version 4
+ * first, then version 6, link-local ones and those not in use yet, too.
+ * Returns how many.
+ */
+static inline uint32_t fata_stack_addresses(struct fata_stack *stack,
+                                            struct fata_stack_address *to,
+                                            uint32_t max)
+{
+    uint32_t n = 0;
+    while (n < max && stack->ops->address_at(stack, n, &to[n]))
+        n++;
+    return n;
+}
+
+/*
+ * The address that packets to `destination` would come from now; false: there
+ * is none, or no way there.
+ */
+static inline bool fata_stack_source(struct fata_stack *stack,
+                                     const struct fata_ip *destination,
+                                     struct fata_ip *source)
+{
+    return stack->ops->source(stack, destination, source);
+}
+
+/*
+ * Wait, on a fiber, until fata_stack_address gives one. A stack that asks for
+ * an address of version 4 and first gets one of version 6 waits a second for
+ * the other, so that either kind of peer can be reached after it. OK,
+ * ERR_TIMEOUT or ERR_CANCELLED.
  */
 MUST_USE enum err fata_stack_wait(struct fata_stack *stack, uint64_t deadline);
 

@@ -136,4 +136,19 @@ MUST_USE static inline enum err fata_tcp_info(struct fata_flow *flow,
     return fata_flow_control(flow, FATA_FLOW_TCP_INFO, info);
 }
 
+/* More endpoints than this are not tried. */
+enum { FATA_CONNECT_ANY_MAX = 16 };
+
+/*
+ * Connect to whichever of `count` endpoints, all of the same service, answers
+ * first (RFC 8305, "Happy Eyeballs"). They are tried in the order of RFC 6724
+ * section 6, versions taking turns, the next one a quarter of a second after
+ * the one before or as soon as that has failed. Outcomes as of
+ * fata_tcp_connect, the last one's if none is OK; ERR_INVALID: no endpoints.
+ */
+MUST_USE enum err fata_tcp_connect_any(struct fata_stack *stack,
+                                       const struct fata_endpoint *endpoints,
+                                       size_t count, struct fata_flow **flow,
+                                       uint64_t deadline);
+
 #endif

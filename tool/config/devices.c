@@ -82,26 +82,50 @@ static const char *prefixed(const char *prefix, const char *name)
 
 static cfg_stack stack(const char *prefix, cfg_netif netif)
 {
-    static const struct cfg_device generic = {
+    /* The libraries above a stack come with it; what a unikernel does not
+     * call is dropped by the linker. */
+    static const struct cfg_device v4 = {
         .name = "stack",
         .header = "<net/stack.h>",
         .connect = "stack_connect",
-        /* The libraries above a stack come with it; what a unikernel does not
-         * call is dropped by the linker. */
+        .sources = {"<net/*.c>", "<http/*.c>"},
+        .packages = {{"libsodium", ">= 1.0.18", "libsodium-dev"}},
+    };
+    static const struct cfg_device dual = {
+        .name = "stack",
+        .header = "<net/stack.h>",
+        .connect = "stack_connect_dual",
         .sources = {"<net/*.c>", "<http/*.c>"},
         .packages = {{"libsodium", ">= 1.0.18", "libsodium-dev"}},
     };
     cfg_flag dhcp = cfg_key_flag(prefixed(prefix, "dhcp"), true,
                                  "lease an address if --ipv4 is not given");
+    cfg_flag ipv6 =
+        cfg_key_flag(prefixed(prefix, "ipv6"), true, "IPv6 beside IPv4");
     cfg_arg ipv4 =
         cfg_arg_ipv4_net(prefixed(prefix, "ipv4"), NULL,
                          "address and prefix length, as in 10.0.0.2/24");
     cfg_arg gateway = cfg_arg_ipv4(prefixed(prefix, "gateway"), NULL,
                                    "address of the router to other networks");
-    return cfg_new(cfg_stack, &generic, netif,
-                   cfg_arg_required_if(cfg_not(dhcp), ipv4), gateway,
-                   cfg_needs(cfg_random_default()),
-                   cfg_needs(cfg_pbufs_default()));
+    cfg_arg address = cfg_arg_string(
+        prefixed(prefix, "ipv6"), NULL,
+        "address and prefix length besides advertised ones, as in "
+        "2001:db8::2/64");
+    cfg_arg router = cfg_arg_string(prefixed(prefix, "ipv6-gateway"), NULL,
+                                    "address of an IPv6 router besides "
+                                    "advertised ones");
+    cfg_arg secret = cfg_arg_string(
+        prefixed(prefix, "ipv6-secret"), NULL,
+        "32 hexadecimal digits that keep IPv6 addresses the same from start "
+        "to start");
+    cfg_stack with_v6 = cfg_new(
+        cfg_stack, &dual, netif, dhcp, ipv4, gateway, address, router, secret,
+        cfg_needs(cfg_random_default()), cfg_needs(cfg_pbufs_default()));
+    cfg_stack without =
+        cfg_new(cfg_stack, &v4, netif, cfg_arg_required_if(cfg_not(dhcp), ipv4),
+                gateway, cfg_needs(cfg_random_default()),
+                cfg_needs(cfg_pbufs_default()));
+    return cfg_if(ipv6, with_v6, without);
 }
 
 cfg_stack cfg_stack_generic(cfg_netif netif)
