@@ -452,8 +452,8 @@ static void a_full_table_refuses_and_reports_in_one_message(void)
         struct fata_ip group;
         set_up(v6 == 1);
         group = ip(a_group[v6]);
-        for (uint8_t i = 0; i < GROUP_MAX; i++) {
-            group.at[15] = i;
+        for (int i = 0; i < GROUP_MAX; i++) {
+            group.at[15] = (uint8_t)i;
             CHECK_EQ(group_join(&set, &group, now), OK);
         }
         group.at[15] = GROUP_MAX;

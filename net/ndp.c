@@ -74,6 +74,7 @@ void ndp_put(struct ndp *ndp, const struct ndp_message *m,
         out->to[0] = out->to[1] = 0x33;
         memcpy(out->to + 2, destination->at + 12, 4);
     } else {
+        assert(mac != NULL);
         memcpy(out->to, mac, FATA_MAC_LEN);
     }
     ndp->counters.sent++;

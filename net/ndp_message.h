@@ -55,14 +55,15 @@ struct ndp_message {
     uint8_t hop_limit;      /* 0: not said */
     bool managed, other;    /* addresses, other things from DHCPv6 */
     int8_t preference;      /* 1 high, 0 medium, -1 low (RFC 4191) */
+    bool has_source_mac;    /* is there such an option? */
+    bool has_target_mac;    /* likewise */
     uint16_t lifetime;      /* as default router, in seconds */
     uint32_t reachable_ms;  /* 0: not said */
     uint32_t retransmit_ms; /* 0: not said */
     /* Options: the first of each. */
-    bool has_source_mac, has_target_mac;
+    uint32_t mtu; /* 0: not said */
     uint8_t source_mac[FATA_MAC_LEN];
     uint8_t target_mac[FATA_MAC_LEN];
-    uint32_t mtu;         /* 0: not said */
     struct bytes nonce;   /* lent by the message read; empty: none */
     struct bytes options; /* all of them, likewise */
 };

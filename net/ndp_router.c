@@ -40,8 +40,10 @@ static void forget_redirections(struct ndp *ndp, const struct fata_ip *next_hop)
 {
     for (size_t i = 0; i < NDP_REDIRECTS; i++) {
         struct ndp_redirection *r = &ndp->redirections[i];
-        if (fata_ip_equal(&r->next_hop, next_hop))
+        if (fata_ip_equal(&r->next_hop, next_hop)) {
             *r = (struct ndp_redirection){0};
+            ndp->redirected--;
+        }
     }
 }
 
@@ -165,7 +167,7 @@ bool ndp_is_on_link(const struct ndp *ndp, const struct fata_ip *ip)
             return true;
     }
     /* A redirect said so (section 8.3), or it is a router set by hand. */
-    for (size_t i = 0; i < NDP_REDIRECTS; i++) {
+    for (size_t i = 0; ndp->redirected > 0 && i < NDP_REDIRECTS; i++) {
         const struct ndp_redirection *r = &ndp->redirections[i];
         if (fata_ip_equal(&r->next_hop, ip))
             return true;
@@ -209,7 +211,7 @@ bool ndp_next_hop(struct ndp *ndp, const struct fata_ip *destination,
 {
     if (!ndp_is_unicast(destination))
         return false;
-    for (size_t i = 0; i < NDP_REDIRECTS; i++) {
+    for (size_t i = 0; ndp->redirected > 0 && i < NDP_REDIRECTS; i++) {
         const struct ndp_redirection *r = &ndp->redirections[i];
         if (fata_ip_equal(&r->destination, destination)) {
             *next_hop = r->next_hop;
@@ -330,7 +332,7 @@ static void input_options(struct ndp *ndp, struct bytes options, uint64_t now)
         } else if (type == NDP_OPTION_SERVERS &&
                    ndp_servers_parse(body, &lifetime, &servers)) {
             while (servers.rest.len > 0) {
-                struct fata_ip ip;
+                struct fata_ip ip = {{0}};
                 get_copy(&servers, ip.at, sizeof ip.at);
                 input_server(ndp, &ip, lifetime, now);
             }
@@ -430,7 +432,10 @@ void ndp_input_redirect(struct ndp *ndp, const struct ndp_in *in,
         ndp->counters.redirects_refused++;
         return;
     }
-    *place_for_redirection(ndp, &m->destination) = (struct ndp_redirection){
+    struct ndp_redirection *r = place_for_redirection(ndp, &m->destination);
+    if (fata_ip_is_none(&r->destination))
+        ndp->redirected++;
+    *r = (struct ndp_redirection){
         .destination = m->destination,
         .next_hop = m->target,
         .since = now,
@@ -534,8 +539,10 @@ void ndp_check_routers(const struct ndp *ndp)
                 p->len == 0 || p->len != ndp->prefixes[j].len ||
                 !ndp_in_prefix(&p->prefix, &ndp->prefixes[j].prefix, p->len));
     }
+    uint32_t redirected = 0;
     for (size_t i = 0; i < NDP_REDIRECTS; i++) {
         const struct ndp_redirection *r = &ndp->redirections[i];
+        redirected += !fata_ip_is_none(&r->destination);
         assert(fata_ip_is_none(&r->destination) ==
                fata_ip_is_none(&r->next_hop));
         for (size_t j = 0; j < i; j++)
@@ -543,6 +550,7 @@ void ndp_check_routers(const struct ndp *ndp)
                    !fata_ip_equal(&r->destination,
                                   &ndp->redirections[j].destination));
     }
+    assert(redirected == ndp->redirected);
     assert(ndp->link.server_count <= NDP_SERVERS);
     assert(ndp->link.mtu == 0 || ndp->link.mtu >= NDP_MTU_MIN);
     assert(ndp->rs_left <= NDP_RS_TRIES);

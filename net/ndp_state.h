@@ -161,7 +161,8 @@ struct ndp {
     uint32_t first_router; /* where looking for one begins */
     struct ndp_prefix prefixes[NDP_PREFIXES];
     struct ndp_redirection redirections[NDP_REDIRECTS];
-    uint8_t rs_left; /* solicitations of routers still to be sent */
+    uint32_t redirected; /* of these in use: most often none */
+    uint8_t rs_left;     /* solicitations of routers still to be sent */
     uint64_t rs_at;
     uint64_t rs_last; /* when one was last sent */
     struct ndp_link link;

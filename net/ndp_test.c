@@ -538,8 +538,8 @@ static void addresses_that_do_not_fit_are_refused(void)
     struct fata_ip_net address = {.ip = *US, .prefix = 64};
 
     set_up();
-    for (uint8_t i = 3; i < 1 + NDP_ADDRESSES; i++) {
-        address.ip.at[15] = i;
+    for (int i = 3; i < 1 + NDP_ADDRESSES; i++) {
+        address.ip.at[15] = (uint8_t)i;
         CHECK_EQ(ndp_add_address(ndp, &address, now), OK);
     }
     address.ip.at[15] = 200;
@@ -803,9 +803,9 @@ static void servers_of_names_are_kept_as_long_as_said(void)
     struct writer w = WRITER(room);
 
     set_up();
-    for (uint8_t i = 0; i < COUNT_OF(servers); i++) {
+    for (size_t i = 0; i < COUNT_OF(servers); i++) {
         servers[i] = *IP("2001:db8::53");
-        servers[i].at[14] = i;
+        servers[i].at[14] = (uint8_t)i;
     }
     ndp_servers_put(&w, 600, servers, COUNT_OF(servers));
     struct ndp_message m = {
@@ -1317,9 +1317,9 @@ static void a_router_that_is_silent_makes_way_for_another(void)
     struct fata_ip hop;
 
     set_up();
-    for (uint8_t i = 0; i < NDP_ROUTERS; i++) {
+    for (int i = 0; i < NDP_ROUTERS; i++) {
         struct fata_ip forged = *IP("fe80::1:0:0");
-        forged.at[15] = i;
+        forged.at[15] = (uint8_t)i;
         input(&forged, IP("ff02::1"),
               (struct ndp_message){
                   .type = NDP_ROUTER_ADVERTISEMENT,

@@ -49,6 +49,7 @@ static void send_icmp(const struct station *from, const uint8_t *to,
     uint8_t frame[FRAME_MAX];
     struct writer w = WRITER(frame);
     struct fata_ethernet ethernet = {.type = FATA_ETHERNET_IPV6};
+    assert(message.at != NULL && message.len > 0);
     bool mld = message.at[0] < 133;
     struct fata_ipv6 h = {
         .payload_len = (uint16_t)(message.len + (mld ? 8 : 0)),
