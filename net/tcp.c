@@ -455,6 +455,7 @@ static void retransmission_timeout(struct tcp_conn *c, uint64_t now)
     }
     tcp->counters.timeouts++;
     if (c->sending != NULL) {
+        tcp_path_timeout(c);
         tcp_recovery_timeout(c);
     } else {
         c->snd_nxt = c->snd_una; /* the SYN again */

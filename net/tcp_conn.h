@@ -141,6 +141,9 @@ struct tcp_sending {
     uint32_t undo_seq, undo_bytes;
     uint32_t again_ts; /* our timestamp when the first of it was sent again */
     uint32_t dsack_round; /* the reordering window grows once a round trip */
+    /* A segment larger than others is on its way, or has been sent again. */
+    bool raise_out, raise_lost;
+    uint32_t raise_seq, raise_end;
     struct tcp_sent_record few[TCP_SENT_FEW];
 };
 
@@ -175,6 +178,7 @@ struct tcp_conn {
      * heard, in the next new data. */
     bool ecn, ecn_echo, ecn_heard;
     bool reordering;  /* the path is known to reorder (RFC 8985 s6.2) */
+    bool mss_taken;   /* full segments have arrived, by all we know */
     bool sums;        /* the device completes checksums... */
     bool cuts;        /* ...and cuts segments larger than the MTU */
     bool timestamps;  /* both sides sent timestamps */
@@ -187,6 +191,10 @@ struct tcp_conn {
     uint8_t reordering_more, reordering_persist;
 
     uint16_t mss; /* most bytes of data in a segment we send, options off */
+    /* tcp_path.c: what both sides would take; what the path has not taken, or
+     * 0; and when to look for more, in seconds, or 0. */
+    uint16_t mss_most, mss_fails;
+    uint32_t raise_at;
     uint32_t iss, irs;
     uint32_t snd_una, snd_nxt;
     uint32_t snd_max; /* highest sequence number ever sent, plus one */
@@ -281,6 +289,8 @@ struct tcp_counters {
     uint64_t segments_in, segments_out, bytes_in, bytes_out;
     uint64_t retransmitted, fast_retransmitted, timeouts, probes;
     uint64_t ecn_marked, ecn_echoed;
+    uint64_t path_too_big, path_ignored, path_black_holes;
+    uint64_t path_probes, path_raised;
     uint64_t loss_probes, spurious, sack_ignored, duplicates_told;
     uint64_t accepted, connected, resets_in, resets_out;
     uint64_t bad_checksum, malformed, no_listener;
@@ -527,6 +537,20 @@ void tcp_recovery_resend(struct tcp_conn *c);
 
 /* tcp_table.c: as RFC 9293 section 3.3.2, in small letters. */
 const char *tcp_state_name(enum tcp_state state);
+
+/* tcp_path.c: how large a segment the path takes */
+/* c->mss was agreed on. */
+void tcp_path_learn(struct tcp_conn *c);
+/* An ICMP error quotes `seq`, which is in flight. */
+void tcp_path_too_big(struct tcp_conn *c, uint32_t seq, uint16_t mtu);
+/* The retransmission timer has fired: is it because segments are large? */
+void tcp_path_timeout(struct tcp_conn *c);
+/* The size, above c->mss, that the next segment of new data should have to
+ * learn whether the path takes it; 0: none. Then the segment was sent. */
+uint32_t tcp_path_raise(struct tcp_conn *c);
+void tcp_path_raising(struct tcp_conn *c, uint32_t seq, uint32_t len);
+/* SND.UNA has moved while c->sending->raise_out. */
+void tcp_path_hear(struct tcp_conn *c);
 
 /* tcp_flow.c */
 extern const struct fata_flow_ops tcp_flow_ops;

@@ -25,6 +25,7 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
     if (mss < TCP_MIN_MSS)
         mss = TCP_MIN_MSS;
     c->mss = mss;
+    tcp_path_learn(c);
     c->sack = syn->sack_permitted;
     tcp_learn_offloads(c);
     c->scaling = syn->has_scale;
@@ -349,6 +350,8 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
         tcp_recovery_hear(c, s, &news);
     if (seq_gt(s->ack, c->snd_una)) {
         acked = s->ack - c->snd_una;
+        if (acked >= c->mss)
+            c->mss_taken = true;
         acknowledged(c, s, &news);
     } else if (c->probing && s->ack == c->snd_una) {
         c->retries = 0; /* it is alive; RFC 9293 section 3.8.6.1 */
@@ -358,6 +361,8 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
             tcp_recovery_act(c, s, &news, acked, duplicate);
             tcp_conn_work(c);
         }
+        if (c->sending->raise_out)
+            tcp_path_hear(c);
         if (c->sending->sent.count == 0)
             tcp_sending_end(c);
     }
@@ -618,15 +623,7 @@ void tcp_error(void *context, const struct ip_error *error)
         return;
 
     if (error->problem == IP_PROBLEM_TOO_BIG) {
-        /* RFC 1191 section 6.4: smaller segments from here on. The floor of
-         * 552 keeps a forged error from making us send mostly headers. */
-        uint32_t mtu = error->mtu < 552 ? 552 : error->mtu;
-        uint32_t mss = mtu - 40 - (c->timestamps ? TCP_TIMESTAMPS_LEN : 0);
-        if (mss >= c->mss)
-            return;
-        c->mss = (uint16_t)mss;
-        if (c->sending != NULL)
-            tcp_recovery_resend(c);
+        tcp_path_too_big(c, seq, error->mtu);
         return;
     }
     if (c->state != TCP_SYN_SENT)

@@ -338,6 +338,9 @@ static uint32_t send_again(struct tcp_conn *c, uint32_t left, uint32_t right)
     uint32_t space =
         send_segment(c, &c->sending->again, left, len, c->mss, fin);
     if (space > 0) {
+        if (c->sending->raise_out && seq_lt(left, c->sending->raise_end) &&
+            seq_gt(left + space, c->sending->raise_seq))
+            c->sending->raise_lost = true;
         tcp_recovery_sent_again(c, left, left + space);
         sent(c, left + space);
     }
@@ -491,6 +494,13 @@ static bool send_new(struct tcp_conn *c)
     uint32_t congestion = c->cc.cwnd > pipe ? c->cc.cwnd - pipe : 0;
     /* CWR is for one segment, not for all that a device would make of it. */
     uint32_t most = c->ecn_heard ? mss : packet_room(c, mss);
+    uint32_t raise = c->raise_at == 0 ? 0 : tcp_path_raise(c);
+    /* Its loss is to be noticed by what goes behind it. */
+    if (raise > 0 && smaller(waiting, room) >= raise + 3 * mss &&
+        congestion >= raise)
+        mss = most = raise;
+    else
+        raise = 0;
     if (c->sending != NULL && c->sending->probe_new && congestion < mss)
         congestion = mss;
     uint32_t len = smaller(smaller(waiting, room), most);
@@ -527,6 +537,8 @@ static bool send_new(struct tcp_conn *c)
     uint32_t space = send_segment(c, &x->fresh, c->snd_nxt, len, mss, fin);
     if (space == 0)
         return false;
+    if (raise > 0 && space == raise)
+        tcp_path_raising(c, c->snd_nxt, space);
     c->snd_nxt += space;
     c->nagle_at = TIME_NEVER;
     c->impatient = false;

@@ -11,6 +11,8 @@
     X(S, segments_in) X(S, segments_out) X(S, bytes_in) X(S, bytes_out)        \
     X(S, retransmitted) X(S, fast_retransmitted) X(S, timeouts) X(S, probes)   \
     X(S, ecn_marked) X(S, ecn_echoed)                                          \
+    X(S, path_too_big) X(S, path_ignored) X(S, path_black_holes)               \
+    X(S, path_probes) X(S, path_raised)                                        \
     X(S, loss_probes) X(S, spurious) X(S, sack_ignored)                        \
     X(S, duplicates_told)                                                      \
     X(S, accepted) X(S, connected) X(S, resets_in) X(S, resets_out)            \

@@ -31,6 +31,7 @@ struct double_tcp {
     struct fata_stack stack;
     struct tcp *tcp;
     uint64_t chance;
+    uint16_t mtu;                         /* of every path */
     struct double_sent sent[DOUBLE_SENT]; /* the latest; index modulo */
     uint32_t sent_count, sent_read;
     void *memory;
@@ -59,7 +60,7 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
     *route = (struct ip_route){
         .source = double_local,
         .to_group = fata_ip_v4(destination) == UINT32_MAX,
-        .mtu = 1500,
+        .mtu = double_now->mtu,
     };
     return OK;
 }
@@ -68,6 +69,13 @@ void ip_confirm(struct ip *ip, const struct fata_ip *remote)
 {
     (void)ip;
     (void)remote;
+}
+
+void ip_path_mtu(struct ip *ip, const struct fata_ip *remote, uint16_t mtu)
+{
+    (void)ip;
+    (void)remote;
+    double_now->mtu = mtu < 552 ? 552 : mtu;
 }
 
 uint32_t ip_pseudo_sum(const struct fata_ip *source,
@@ -145,6 +153,7 @@ static struct double_tcp *double_make_in(uint32_t connections, size_t size)
     struct tcp_options options = {.connections = connections, .listeners = 1};
     err = tcp_connect_stack(&d->env, NULL, &d->stack, &options, &d->tcp);
     assert(err == OK);
+    d->mtu = 1500;
     double_now = d;
     return d;
 }
