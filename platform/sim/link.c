@@ -566,20 +566,21 @@ void sim_port_flush(struct sim_port *port)
 static struct pbuf *to_pbufs(const struct sim_frame *frame,
                              struct pbuf_pool *pool)
 {
-    struct pbuf *first = NULL, **last = &first;
-    struct bytes rest = frame_bytes(frame);
+    struct bytes bytes = frame_bytes(frame);
+    struct pbuf *first = NULL;
 
-    while (rest.len > 0) {
-        struct pbuf *piece = pbuf_take(pool);
-        if (piece == NULL) {
-            pbuf_give(first);
+    /* As real devices do: first into a large one, where it stays if that is
+     * worth it. */
+    if (frame->gso_size != 0)
+        first = pbuf_take_large(pool);
+    if (first != NULL) {
+        (void)pbuf_append(first, bytes);
+        first = pbuf_compact(first);
+    } else {
+        first = pbuf_take_copy(pool, bytes);
+        if (first == NULL)
             return NULL;
-        }
-        rest = bytes_after(rest, pbuf_append(piece, rest));
-        *last = piece;
-        last = &piece->next;
     }
-    assert(first != NULL); /* a frame has a header at least */
     if (frame->checksum_offset != 0)
         first->flags |= PBUF_CHECKSUM_GOOD;
     first->gso_size = frame->gso_size;

@@ -488,6 +488,8 @@ struct sim_node *sim_node_new(struct sim *sim,
          "fibers");
     must(pbuf_pool_init(&bare->pbufs, &node->arena, pbufs, pbufs), bare,
          "packet buffers");
+    must(pbuf_pool_add_large(&bare->pbufs, &node->arena, options->large), bare,
+         "large packet buffers");
 
     bare->env = (struct fata_env){
         .program = node->name,

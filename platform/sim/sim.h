@@ -176,6 +176,7 @@ struct sim_node_options {
     uint32_t fibers;     /* 0: 64 */
     uint32_t stack_size; /* 0: 64 KiB */
     uint32_t pbufs;      /* full packet buffers, as many bare ones; 0: 4096 */
+    uint32_t large;      /* large ones */
     uint64_t epoch;      /* its monotonic clock at virtual time 0 */
     const char *log;     /* as --log; NULL: the usual levels */
 };

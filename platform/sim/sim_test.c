@@ -745,6 +745,43 @@ static void large_segments_pass_whole_to_who_can_take_them(void)
     sim_free(pair.sim);
 }
 
+static void large_segments_stay_in_large_buffers(void)
+{
+    struct sim *sim = sim_new(NULL);
+    struct sim_link *link = sim_link_new(sim, NULL);
+    const struct sim_node_options with = {.large = 2};
+    struct sim_node *from = sim_node_new(sim, &with);
+    struct sim_node *to = sim_node_new(sim, &with);
+    struct fata_netif *out = sim_netif_new(from, link, &offloads);
+    struct fata_netif *in = sim_netif_new(to, link, &offloads);
+    const struct pbuf_pool *pool = sim_node_env(to)->pbufs;
+    uint8_t large[HEADERS + PAYLOAD];
+    struct pbuf *packets[4];
+    size_t count;
+
+    build_large(large);
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(send_large(out, large), OK);
+    sim_run(sim, 1);
+    CHECK_EQ(fata_netif_receive(in, packets, 4, &count), OK);
+    CHECK_EQ(count, 3);
+    /* When half are taken, what does not fill one is copied out of it. */
+    CHECK(pbuf_is_large(packets[0]));
+    CHECK(!pbuf_is_large(packets[1]) && !pbuf_is_large(packets[2]));
+    CHECK_EQ(pool->large.in_use, 1);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t copy[HEADERS + PAYLOAD];
+        CHECK_EQ(pbuf_total(packets[i]), sizeof copy);
+        pbuf_copy_out(packets[i], 0, copy, sizeof copy);
+        CHECK(memcmp(copy, large, sizeof copy) == 0);
+        CHECK_EQ(packets[i]->flags, PBUF_CHECKSUM_GOOD);
+        CHECK_EQ(packets[i]->gso_size, CUT);
+        pbuf_give(packets[i]);
+    }
+    CHECK_EQ(pool->large.in_use, 0);
+    sim_free(sim);
+}
+
 static void a_corrupted_segment_never_counts_as_checked(void)
 {
     struct sim_link_options bad = {.faults = {.corrupt_ppm = SIM_PERCENT(100)}};
@@ -951,6 +988,7 @@ int main(void)
     RUN(frames_without_a_packet_buffer_are_lost_and_counted);
     RUN(large_segments_are_cut_for_who_cannot_take_them);
     RUN(large_segments_pass_whole_to_who_can_take_them);
+    RUN(large_segments_stay_in_large_buffers);
     RUN(a_corrupted_segment_never_counts_as_checked);
     RUN(whole_unikernels_talk_in_virtual_time);
     RUN(a_unikernel_reads_and_writes_its_disk);

@@ -53,6 +53,7 @@ bool host_holds_nothing(const struct host *host)
 
     none &= holds_none(host, &host->env->pbufs->full, "packet buffers");
     none &= holds_none(host, &host->env->pbufs->bare, "bare packet buffers");
+    none &= holds_none(host, &host->env->pbufs->large, "large packet buffers");
     none &= holds_none(host, &tcp->connection_pool, "connections");
     none &= holds_none(host, &tcp->half_pool, "half-open connections");
     none &= holds_none(host, &tcp->time_wait_pool, "TIME_WAITs");

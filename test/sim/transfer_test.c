@@ -347,17 +347,20 @@ static void transfer_start(struct transfer *transfer)
         static const uint32_t pbufs[] = {64, 300, 4096, 4096};
         struct sim_node_options node = {
             .name = i == 0 ? "client" : "server",
-            .memory = 32 << 20,
+            .memory = 48 << 20,
             .pbufs = pbufs[prng_below(&prng, COUNT_OF(pbufs))],
             /* Within 50 days the millisecond clock wraps. */
             .epoch = SECONDS(prng_below(&prng, 50 * 86400)),
             .log = getenv("SIM_LOG"),
         };
+        static const uint32_t large[] = {0, 1, 4, 64};
+        node.large = large[prng_below(&prng, COUNT_OF(large))];
         struct sim_netif_options netif = {0};
         few |= node.pbufs < 4096;
         if (one_in(&prng, 4))
             netif.refuse_ppm = SIM_PERCENT(2);
-        if (one_in(&prng, 4))
+        /* Often enough that both have them, and frames stay whole. */
+        if (one_in(&prng, 2))
             netif.features = FATA_NETIF_TX_CHECKSUM | FATA_NETIF_TX_TCP4 |
                              FATA_NETIF_RX_MERGED;
         host_start(&transfer->hosts[i], transfer->sim, transfer->link, &node,
