@@ -265,8 +265,10 @@ static void acknowledged(struct tcp_conn *c, const struct tcp_segment *s,
     if (data > 0)
         c->notify = true;
     /* Crumbs are no progress: of a flow that is closed, too, a peer may hold
-     * what was written only as long as it takes it. */
-    if (data >= c->mss || c->send_bytes == 0) {
+     * what was written only as long as it takes it. But who set a user timeout
+     * speaks of data that stay unacknowledged (RFC 9293 section 3.9.1). */
+    if (data >= c->mss || c->send_bytes == 0 ||
+        (c->user_timeout != 0 && !c->released)) {
         tcp_progress(c);
         if (c->released && c->end_at != TIME_NEVER)
             c->end_at = time_add(now, TCP_FIN_WAIT_MAX);

@@ -8,8 +8,11 @@
  *     struct fata_endpoint peer = {fata_ip4(192, 0, 2, 1), 80};
  *     err = fata_tcp_connect(stack, &peer, &flow, fata_deadline(env, timeout));
  *
- * Our own stack (net/) retransmits as RFC 6298 says, controls congestion as
- * RFC 5681 and 6582, and offers the window scale and timestamps of RFC 7323.
+ * Our own stack (net/) offers selective acknowledgment (RFC 2018), the window
+ * scale and timestamps of RFC 7323 and explicit congestion notification (RFC
+ * 3168); finds losses as RFC 8985 and 6298 say, controls congestion as RFC 9438
+ * (CUBIC), and finds what size of segments the path takes (RFC 1191, 8201,
+ * 4821).
  * A segment that ends a write is acknowledged at once, and Nagle's algorithm
  * waits no longer than an undelayed ACK takes: small writes do not stall.
  */
