@@ -1008,6 +1008,126 @@ static void without_an_address_datagrams_come_and_go_all_the_same(void)
     CHECK_EQ(fake.seen, fake.sent);
 }
 
+/* ----- Groups ----- */
+
+/* RFC 3376 sections 4 and 5.1: with router alert, at TTL 1; and RFC 1112. */
+static void a_group_is_reported_and_heard_while_we_are_in_it(void)
+{
+    static const uint8_t alert[] = {148, 4, 0, 0};
+    struct fata_ip group = fata_ip4(239, 1, 2, 3);
+    struct fata_ipv4 to_group = {.destination = 0xef010203};
+    struct checksum sum = {0};
+    struct fata_ipv4 h;
+
+    set_up();
+    input_datagram(to_group, fake_mac, TEXT("x"));
+    CHECK_EQ(got_count, 0);
+    CHECK_EQ(ip_join(&ip, &group), OK);
+    fake_pass(&fake, SECONDS(5));
+    struct bytes report = fake_next_datagram(&fake, &h);
+    CHECK_EQ(h.protocol, IP_PROTOCOL_IGMP);
+    CHECK_EQ(h.ttl, 1);
+    CHECK(bytes_equal(h.options, BYTES(alert)));
+    CHECK_EQ(h.destination, 0xe0000016);
+    CHECK_EQ(h.source, FAKE_ADDRESS);
+    CHECK_EQ(fake_byte(report, 0), 0x22);
+    checksum_add(&sum, report);
+    CHECK_EQ(checksum_result(&sum), 0);
+    input_datagram(to_group, fake_mac, TEXT("x"));
+    CHECK_EQ(got_count, 1);
+    CHECK(got.to_group);
+    ip_leave(&ip, &group);
+    input_datagram(to_group, fake_mac, TEXT("x"));
+    CHECK_EQ(got_count, 1);
+    fake_pass(&fake, SECONDS(5));
+    CHECK_EQ(fake.pbufs.full.in_use, 0);
+}
+
+/* RFC 3376 section 4: a wrong sum, or from beyond the link. */
+static void membership_messages_that_are_wrong_are_not_heard(void)
+{
+    uint8_t query[12] = {0x11, 100, 0xee, 0x9b, 0, 0, 0, 0, 2, 125};
+    struct checksum sum = {0};
+    struct fata_ipv4 h = {
+        .protocol = IP_PROTOCOL_IGMP, .destination = 0xe0000001, .ttl = 1};
+
+    set_up();
+    put_be16(&(struct writer){.at = query + 2, .room = 2}, 0);
+    checksum_add(&sum, BYTES(query));
+    put_be16(&(struct writer){.at = query + 2, .room = 2},
+             checksum_result(&sum));
+    input_datagram(h, fake_mac, BYTES(query));
+    CHECK_EQ(ip.groups.counters.queries, 1);
+    h.ttl = 64;
+    input_datagram(h, fake_mac, BYTES(query));
+    h.ttl = 1;
+    query[5] ^= 1;
+    input_datagram(h, fake_mac, BYTES(query));
+    CHECK_EQ(ip.groups.counters.queries, 1);
+    CHECK_EQ(ip.counters.igmp_refused, 2);
+    CHECK_EQ(fake.pbufs.full.in_use, 0);
+}
+
+/* RFC 8201 section 4: what a socket's datagram was too big for. */
+static void datagrams_after_one_that_was_too_big_are_cut_smaller(void)
+{
+    static uint8_t payload[1400];
+    uint8_t quote[28] = {0x45, 0, 0x05, 0x94, [8] = 64, IP_PROTOCOL_UDP,
+                         0,    0, 10,   0,    0,        2,
+                         192,  0, 2,    1,    0,        7,
+                         0,    9, 0x05, 0x80};
+    struct fata_icmp icmp = {.type = FATA_ICMP_UNREACHABLE,
+                             .code = FATA_ICMP_TOO_BIG,
+                             .second = 1000};
+    struct fata_endpoint far = {fata_ip4(192, 0, 2, 1), 9};
+    struct fata_udp *socket;
+    struct fata_ipv4 h;
+
+    set_up();
+    CHECK_EQ(udp_bind(udp, 7, take_datagram, NULL, &socket), OK);
+    CHECK_EQ(udp_send(socket, &far, BYTES(payload)), OK);
+    CHECK_EQ(fake_next_datagram(&fake, &h).len, 1408);
+    /* Of a socket that is not ours; of a datagram that was not too big. */
+    quote[21] = 8;
+    input_icmp((struct fata_ipv4){0}, icmp, BYTES(quote));
+    quote[21] = 7;
+    quote[24] = 0;
+    input_icmp((struct fata_ipv4){0}, icmp, BYTES(quote));
+    CHECK_EQ(udp_counters(udp)->narrowed, 0);
+    quote[24] = 5;
+    input_icmp((struct fata_ipv4){0}, icmp, BYTES(quote));
+    CHECK_EQ(udp_counters(udp)->narrowed, 1);
+    CHECK_EQ(udp_send(socket, &far, BYTES(payload)), OK);
+    CHECK_EQ(fake_next_datagram(&fake, &h).len, 976);
+    CHECK(h.more_fragments);
+}
+
+static void a_checksum_is_left_to_a_device_that_computes_it(void)
+{
+    struct fata_endpoint peer = {fata_ip_from_v4(FAKE_PEER), 9};
+    struct fata_udp *socket;
+    struct checksum sum = {0};
+    struct fata_ipv4 h;
+
+    set_up();
+    fake.netif.features = FATA_NETIF_TX_CHECKSUM;
+    CHECK_EQ(udp_bind(udp, 7, take_datagram, NULL, &socket), OK);
+    CHECK_EQ(udp_send(socket, &peer, TEXT("abc")), OK);
+    const struct fata_frame *asked = &fake.asked[fake.seen % FAKE_FRAMES];
+    CHECK_EQ(asked->checksum_start, 34);
+    CHECK_EQ(asked->checksum_offset, 6);
+    struct bytes sent = fake_next_datagram(&fake, &h);
+    /* What it finds in the field is the pseudo-header's part. */
+    struct fata_ip us = fata_ip_from_v4(FAKE_ADDRESS);
+    checksum_add_sum(&sum, ip_pseudo_sum(&us, &peer.ip, IP_PROTOCOL_UDP, 11));
+    CHECK_EQ((uint16_t)(fake_byte(sent, 6) << 8 | fake_byte(sent, 7)),
+             (uint16_t)~checksum_result(&sum));
+    /* One in fragments it could not. */
+    static uint8_t large[2000];
+    CHECK_EQ(udp_send(socket, &peer, BYTES(large)), OK);
+    CHECK_EQ(fake.asked[fake.seen % FAKE_FRAMES].checksum_offset, 0);
+}
+
 int main(void)
 {
     RUN(a_datagram_for_us_is_delivered_without_padding);
@@ -1048,5 +1168,9 @@ int main(void)
     RUN(a_sent_datagram_has_a_right_checksum);
     RUN(ports_are_taken_once_and_chosen_at_random);
     RUN(without_an_address_datagrams_come_and_go_all_the_same);
+    RUN(a_group_is_reported_and_heard_while_we_are_in_it);
+    RUN(membership_messages_that_are_wrong_are_not_heard);
+    RUN(datagrams_after_one_that_was_too_big_are_cut_smaller);
+    RUN(a_checksum_is_left_to_a_device_that_computes_it);
     return test_result();
 }
