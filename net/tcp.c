@@ -201,6 +201,7 @@ struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
     if (c->receive_most > tcp->receive_most)
         c->receive_most = tcp->receive_most;
     c->heard = c->progress = tcp_clock(tcp);
+    c->born = tcp_clock_long(tcp);
     tcp_rtt_init(&c->rtt);
     hash_table_put(&tcp->connections, &c->entry, hash);
     tcp_peer_joins(tcp, &tuple->remote);

@@ -154,6 +154,7 @@ struct tcp_conn {
     struct list work; /* in tcp->work if something is to be sent or told */
     struct timer timer;
     struct tcp_tuple tuple;
+    uint32_t born; /* by tcp_clock_long, for whoever looks at it */
     struct tcp_listener *listener; /* it was accepted from; or NULL */
     struct list starved;           /* in tcp->starved: waits for buffers */
     /* For connect: told of the outcome, then NULL. */
@@ -380,6 +381,11 @@ static inline uint64_t tcp_clock_ns(uint32_t units)
 {
     return (uint64_t)units << 20;
 }
+/* One of 17 ms (2^24 ns), which wraps after two years. */
+static inline uint32_t tcp_clock_long(const struct tcp *tcp)
+{
+    return (uint32_t)(tcp->env->loop->now >> 24);
+}
 /* What is written or received of `c` got further. */
 static inline void tcp_progress(struct tcp_conn *c)
 {
@@ -537,6 +543,8 @@ void tcp_recovery_resend(struct tcp_conn *c);
 
 /* tcp_table.c: as RFC 9293 section 3.3.2, in small letters. */
 const char *tcp_state_name(enum tcp_state state);
+/* What is known of a connection. */
+void tcp_conn_tell(const struct tcp_conn *c, struct fata_tcp_info *info);
 
 /* tcp_path.c: how large a segment the path takes */
 /* c->mss was agreed on. */

@@ -244,7 +244,7 @@ static enum err set_user_timeout(struct tcp_conn *c, uint64_t timeout)
     return OK;
 }
 
-static void tell(const struct tcp_conn *c, struct fata_tcp_info *info)
+void tcp_conn_tell(const struct tcp_conn *c, struct fata_tcp_info *info)
 {
     *info = (struct fata_tcp_info){
         .state = tcp_state_name(c->state),
@@ -291,7 +291,7 @@ static enum err flow_control(struct fata_flow *flow,
     case FATA_FLOW_TCP_USER_TIMEOUT:
         return set_user_timeout(c, *(const uint64_t *)argument);
     case FATA_FLOW_TCP_INFO:
-        tell(c, argument);
+        tcp_conn_tell(c, argument);
         return OK;
     }
     return ERR_INVALID;

@@ -45,52 +45,40 @@ const char *tcp_state_name(enum tcp_state state)
 static const char columns[] = "sstate\0"
                               "elocal\0"
                               "epeer\0"
-                              "nreceived\0"
-                              "nunacked\0"
+                              "nunread\0"
+                              "nunsent\0"
+                              "nin_flight\0"
                               "ncwnd\0"
                               "trtt\0"
                               "trto\0"
-                              "nretries\0"
-                              "tidle\0";
+                              "nresent\0"
+                              "tage\0";
 
-/* A row of what is no full connection yet, or no more. */
-static bool put_bare(struct fata_rows *rows, const char *state,
-                     const struct tcp_tuple *tuple, uint64_t retries)
+static bool put_row(struct fata_rows *rows, const struct tcp_tuple *tuple,
+                    const struct fata_tcp_info *info, uint64_t age)
 {
     if (!fata_row(rows))
         return false;
-    fata_cell_word(rows, state);
+    fata_cell_word(rows, info->state);
     fata_cell_endpoint(rows, &tuple->local, tuple->local_port);
     fata_cell_endpoint(rows, &tuple->remote, tuple->remote_port);
-    fata_cell_number(rows, 0);
-    fata_cell_number(rows, 0);
-    fata_cell_number(rows, 0);
-    fata_cell_time(rows, TIME_NEVER);
-    fata_cell_time(rows, TIME_NEVER);
-    fata_cell_number(rows, retries);
-    fata_cell_time(rows, TIME_NEVER);
+    fata_cell_number(rows, info->unread);
+    fata_cell_number(rows, info->unsent);
+    fata_cell_number(rows, info->in_flight);
+    fata_cell_number(rows, info->cwnd);
+    fata_cell_time(rows, info->srtt != 0 ? info->srtt : TIME_NEVER);
+    fata_cell_time(rows, info->rto != 0 ? info->rto : TIME_NEVER);
+    fata_cell_number(rows, info->retransmissions);
+    fata_cell_time(rows, age);
     return true;
 }
 
-static bool put_connection(struct fata_rows *rows, const struct tcp_conn *c)
+/* A row of what is no full connection yet, or no more. */
+static bool put_bare(struct fata_rows *rows, const char *state,
+                     const struct tcp_tuple *tuple)
 {
-    uint64_t idle = TIME_NEVER;
-
-    if (!fata_row(rows))
-        return false;
-    if (c->sent_at != 0)
-        idle = time_since(c->tcp->env->loop->now, c->sent_at);
-    fata_cell_word(rows, states[c->state]);
-    fata_cell_endpoint(rows, &c->tuple.local, c->tuple.local_port);
-    fata_cell_endpoint(rows, &c->tuple.remote, c->tuple.remote_port);
-    fata_cell_number(rows, c->receive_bytes);
-    fata_cell_number(rows, c->send_bytes);
-    fata_cell_number(rows, c->cc.cwnd);
-    fata_cell_time(rows, c->rtt.srtt != 0 ? c->rtt.srtt : TIME_NEVER);
-    fata_cell_time(rows, c->rtt.rto);
-    fata_cell_number(rows, c->retries);
-    fata_cell_time(rows, idle);
-    return true;
+    const struct fata_tcp_info info = {.state = state};
+    return put_row(rows, tuple, &info, TIME_NEVER);
 }
 
 /* Call put(rows, entry) for all entries of a table, until it returns false. */
@@ -113,18 +101,23 @@ static bool put_listener(struct fata_rows *rows, struct hash_entry *entry)
     const struct tcp_listener *l =
         CONTAINER_OF(entry, struct tcp_listener, entry);
     const struct tcp_tuple any = {.local_port = l->port};
-    return put_bare(rows, "listen", &any, 0);
+    return put_bare(rows, "listen", &any);
 }
 
 static bool put_half(struct fata_rows *rows, struct hash_entry *entry)
 {
     const struct tcp_half *h = CONTAINER_OF(entry, struct tcp_half, entry);
-    return put_bare(rows, "syn-recv", &h->tuple, h->retries);
+    return put_bare(rows, tcp_state_name(TCP_SYN_RECEIVED), &h->tuple);
 }
 
 static bool put_conn(struct fata_rows *rows, struct hash_entry *entry)
 {
-    return put_connection(rows, CONTAINER_OF(entry, struct tcp_conn, entry));
+    const struct tcp_conn *c = CONTAINER_OF(entry, struct tcp_conn, entry);
+    uint64_t age = (uint64_t)(tcp_clock_long(c->tcp) - c->born) << 24;
+    struct fata_tcp_info info;
+
+    tcp_conn_tell(c, &info);
+    return put_row(rows, &c->tuple, &info, age);
 }
 
 static void rows_of(const void *source, struct fata_rows *rows)
@@ -138,7 +131,7 @@ static void rows_of(const void *source, struct fata_rows *rows)
     each(&tcp->halves, rows, put_half);
     const struct tcp_time_wait *t = NULL;
     while ((t = tcp_time_wait_next(tcp, t)) != NULL) {
-        if (!put_bare(rows, "time-wait", &t->tuple, 0))
+        if (!put_bare(rows, "time-wait", &t->tuple))
             return;
     }
 }

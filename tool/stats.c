@@ -199,6 +199,22 @@ static const char *addresses_of(const struct running_unikernel *u)
     return t.len > 0 ? t.at : "-";
 }
 
+/* "a,b" as a list of JSON; null if they could not be read. */
+static const char *json_list(const char *addresses)
+{
+    struct text t = {0};
+
+    if (strcmp(addresses, "?") == 0)
+        return "null";
+    if (strcmp(addresses, "-") == 0)
+        return "[]";
+    put(&t, "[\"");
+    for (; *addresses != 0; addresses++)
+        put(&t, *addresses == ',' ? "\",\"" : "%c", *addresses);
+    put(&t, "\"]");
+    return t.at;
+}
+
 int command_ps(const struct command *command, const char *const *words)
 {
     struct grid grid = {.columns = 5, .right = {false, true, false, true}};
@@ -224,7 +240,7 @@ int command_ps(const struct command *command, const char *const *words)
         names_add(&grid.cells, addresses);
         put(&t, "%s", i > 0 ? ",\n " : "");
         put_head_json(&t, &s);
-        put(&t, ",\"addresses\":\"%s\"}", addresses);
+        put(&t, ",\"addresses\":%s}", json_list(addresses));
     }
     put(&t, "]\n");
     if (json)

@@ -115,7 +115,7 @@ def running_unikernels_are_listed_with_their_addresses():
     assert set(found) == set(TARGETS), found
     for target, process in unikernels.items():
         assert found[target]["name"] == "www", found
-        assert found[target]["addresses"] == f"{addresses[target]}/24", found
+        assert f"{addresses[target]}/24" in found[target]["addresses"], found
         assert found[target]["pid"] in process.children(), found
         assert 0 < found[target]["uptime"] < 600, found
     text = fata("ps").stdout.splitlines()
@@ -176,6 +176,8 @@ def a_connection_is_listed_while_it_is_open():
             assert mine[0]["state"] == "established", mine
             assert mine[0]["local"] == f"{addresses[target]}:80", mine
             assert mine[0]["cwnd"] > 0 and mine[0]["rto"] > 0, mine
+            assert 0.2 < mine[0]["age"] < 60, mine
+            assert mine[0]["rtt"] is not None and mine[0]["resent"] == 0, mine
             assert [c["local"] for c in found if c["state"] == "listen"] == \
                 ["*:80"], found
             assert local in fata("connections", str(pid_of(target))).stdout
@@ -184,18 +186,27 @@ def a_connection_is_listed_while_it_is_open():
                     if c["peer"] == local and c["state"] == "established"]
 
 
+def looks_cause_no_wake_up(target, before):
+    for _ in range(4):
+        fata("stats", str(pid_of(target)))
+        assert len(connections(target)) >= 2
+        time.sleep(0.2)
+    return wake_ups(target) == before
+
+
 @test
 def an_idle_unikernel_is_not_woken_by_those_who_look():
     time.sleep(1)
     for target in TARGETS:
         with space.inside(), lib.connect(addresses[target], 80):
-            time.sleep(1)
-            pid, before = str(pid_of(target)), wake_ups(target)
-            for _ in range(4):
-                fata("stats", pid)
-                assert len(connections(target)) >= 2
-                time.sleep(0.3)
-            assert wake_ups(target) == before, target
+            # It has timers of its own (it looks for routers), but not always.
+            for _ in range(15):
+                time.sleep(1)
+                before = wake_ups(target)
+                if looks_cause_no_wake_up(target, before):
+                    break
+            else:
+                raise AssertionError(target)
 
 
 @test
@@ -241,7 +252,7 @@ def what_a_hostile_unikernel_shows_is_refused():
         result = fata("stats", pid, check=False)
         assert result.returncode == 1 and expected in result.stdout, result
         assert "\x1b" not in result.stdout
-        assert any(u["addresses"] == "?" for u in listed())
+        assert any(u["addresses"] is None for u in listed())
         with open(path, "r+b") as f:
             f.write(good)
     os.kill(int(pid), signal.SIGCONT)
