@@ -197,15 +197,35 @@ def linux():
     return sides["tester"]
 
 
+OF_IPV6 = ("checksums", "rst", "frag", "nd_options", "extension_headers",
+           "tiny_fragments", "mss_floor", "land", "ra_flood", "too_big",
+           "redirects")
+
+
+def passes_ipv6(target, interface, namespace):
+    words = [word for name in OF_IPV6 for word in ("--case", name)]
+    result = audit(target, *words, "--interface", interface,
+                   namespace=namespace)
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("PASS") == len(OF_IPV6), result.stdout
+
+
 @test
 def linux_passes_the_cases_of_ipv6():
-    names = ["checksums", "rst", "frag", "nd_options", "extension_headers",
-             "tiny_fragments", "mss_floor", "land"]
-    words = [word for name in names for word in ("--case", name)]
-    result = audit("fd79::2", *words, "--interface", "wire",
-                   namespace=linux())
-    assert result.returncode == 0, result.stdout
-    assert result.stdout.count("PASS") == len(names), result.stdout
+    passes_ipv6("fd79::2", "wire", linux())
+
+
+@test
+def www_passes_the_cases_of_ipv6():
+    namespace = Namespace()
+    namespace.tap("tap0")
+    server = start("www", "unix-san", f"--ipv4={GUEST}/{PREFIX}",
+                   "--ipv6=fd77::2/64", namespace=namespace, net="tap:tap0")
+    with namespace.inside():
+        connect(GUEST, 80, server).close()
+    passes_ipv6("fd77::2", "tap0", namespace)
+    assert server.running(), server.output()
+    server.stop()
 
 
 @test
