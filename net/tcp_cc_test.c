@@ -296,9 +296,9 @@ static void k_is_the_cube_root_of_equation_2(void)
 
     for (unsigned i = 0; i < 5; i++) {
         uint32_t mss = sizes[i];
-        for (double w = 3; w * mss < TCP_CC_CWND_MAX; w *= 1.7) {
+        for (uint64_t w = 3; w * mss < TCP_CC_CWND_MAX; w = w * 17 / 10) {
             struct path p = path_new(&tcp_cc_cubic, mss, MILLISECONDS(10));
-            lose_at(&p, w);
+            lose_at(&p, (double)w);
             uint32_t epoch = p.cc.cwnd;
             ack(&p, 0, mss);
             double k = cbrt((p.cc.w_max - epoch) / (double)mss / 0.4) * 1000;
@@ -377,7 +377,7 @@ static void cubic_grows_as_section_4_says_computed_in_doubles(void)
 
     for (unsigned i = 0; i < 4; i++)
         for (unsigned j = 0; j < 5; j++)
-            for (double w = 4; w < 2000; w *= 3)
+            for (unsigned w = 4; w < 2000; w *= 3)
                 compare(sizes[i], MILLISECONDS(rtts[j]), w, 60);
 }
 

@@ -48,7 +48,7 @@ static uint64_t w_cubic(const struct tcp_cc *cc, uint64_t t, uint32_t mss)
     if (d > FAR)
         d = FAR;
     /* C d^3 in millionths of a segment, then in bytes. */
-    uint64_t change = d * d * d * C_NUMERATOR / (C_DENOMINATOR * 1000);
+    uint64_t change = d * d * d * C_NUMERATOR / C_DENOMINATOR / 1000;
     change = change * mss / 1000000;
     if (t >= k)
         return cc->w_max + change;

@@ -20,7 +20,7 @@ static void parse_sack(struct bytes value, struct tcp_segment *segment)
     struct reader r = reader_of(value);
 
     if (value.len == 0 || value.len % SACK_BLOCK_LEN != 0 ||
-        value.len > TCP_SACK_BLOCKS * SACK_BLOCK_LEN)
+        value.len / SACK_BLOCK_LEN > TCP_SACK_BLOCKS)
         return;
     segment->sack_count = (uint8_t)(value.len / SACK_BLOCK_LEN);
     for (uint8_t i = 0; i < segment->sack_count; i++) {

@@ -226,6 +226,20 @@ static void an_outage_is_no_black_hole_for_ever_RFC_4821_s7_4(void)
     end(s);
 }
 
+static void what_is_lost_twice_where_full_segments_passed_is_no_black_hole(void)
+{
+    struct script *s = ten_sent();
+
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1 + 2 * MSS);
+    script_ignore(s, MILLISECONDS(900)); /* two timeouts, if not three */
+    CHECK(counters_of(s)->timeouts >= 2);
+    CHECK_EQ(conn_of(s)->mss, MSS);
+    script_ignore(s, SECONDS(10));
+    CHECK_EQ(counters_of(s)->path_black_holes, 2);
+    CHECK_EQ(conn_of(s)->mss, 536);
+    end(s);
+}
+
 static void small_data_that_time_out_are_no_black_hole_RFC_4821_s7_7(void)
 {
     struct script *s = script_new();
@@ -272,6 +286,7 @@ int main(void)
     RUN(a_black_hole_is_escaped_by_small_segments_RFC_4821_s7_7);
     RUN(a_narrower_black_hole_is_escaped_too_RFC_4821_s7_7);
     RUN(an_outage_is_no_black_hole_for_ever_RFC_4821_s7_4);
+    RUN(what_is_lost_twice_where_full_segments_passed_is_no_black_hole);
     RUN(small_data_that_time_out_are_no_black_hole_RFC_4821_s7_7);
     RUN(a_larger_path_is_searched_for_and_found_RFC_4821_s7_3);
     return test_result();
