@@ -230,8 +230,13 @@ static inline void put_be16(struct writer *w, uint16_t v)
 
 static inline void put_be32(struct writer *w, uint32_t v)
 {
-    put_be16(w, (uint16_t)(v >> 16));
-    put_be16(w, (uint16_t)v);
+    uint8_t *room = put_room(w, 4);
+    if (room != NULL) {
+        room[0] = (uint8_t)(v >> 24);
+        room[1] = (uint8_t)(v >> 16);
+        room[2] = (uint8_t)(v >> 8);
+        room[3] = (uint8_t)v;
+    }
 }
 
 static inline void put_le16(struct writer *w, uint16_t v)

@@ -176,6 +176,12 @@ bool tcp_short_of_buffers(const struct tcp *tcp, uint32_t fraction)
     return pool->capacity - pool->in_use < pool->capacity / fraction;
 }
 
+static struct tcp_listener *listeners_of(const struct tcp *tcp)
+{
+    static_assert(sizeof(struct tcp_listener) % 16 == 0, "as in the pool");
+    return (struct tcp_listener *)(void *)tcp->listener_pool.memory;
+}
+
 /* Connections. */
 
 struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -233,8 +239,6 @@ static void conn_free(struct tcp_conn *c)
     release_received(c);
     if (list_linked(&c->work))
         list_remove(&c->work);
-    if (list_linked(&c->starved))
-        list_remove(&c->starved);
     pool_give(&c->tcp->connection_pool, c);
 }
 
@@ -257,9 +261,9 @@ void tcp_conn_end(struct tcp_conn *c, enum err why)
     hash_table_remove(&tcp->connections, &c->entry);
     tcp_peer_leaves(tcp, &c->tuple.remote);
     timer_cancel(&tcp->env->loop->timers, &c->timer);
-    if (c->listener != NULL) {
-        c->listener->connection_count--;
-        c->listener = NULL;
+    if (c->listener != 0) {
+        listeners_of(tcp)[c->listener - 1].connection_count--;
+        c->listener = 0;
     }
     c->broken = why;
     c->notify = true;
@@ -272,7 +276,7 @@ void tcp_conn_end(struct tcp_conn *c, enum err why)
         fata_connected *connected = c->connected;
         c->connected = NULL;
         c->released = true;
-        connected(c->connected_context, why, NULL);
+        connected(c->flow.context, why, NULL);
     }
 }
 
@@ -296,8 +300,11 @@ void tcp_conn_notify(struct tcp_conn *c)
 
 void tcp_conn_work(struct tcp_conn *c)
 {
-    if (c->state == TCP_CLOSED || list_linked(&c->work))
+    if (c->state == TCP_CLOSED || c->working)
         return;
+    if (list_linked(&c->work))
+        list_remove(&c->work); /* of the starved */
+    c->working = true;
     list_append(&c->tcp->work, &c->work);
     loop_defer(c->tcp->env->loop, &c->tcp->output_task);
 }
@@ -314,7 +321,8 @@ static void feed_starved(struct tcp *tcp)
         struct list *first = list_take_first(&tcp->starved);
         if (first == NULL)
             return; /* a handler has closed others */
-        struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, starved);
+        struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, work);
+        c->starved = false;
         c->notify = true;
         tcp_conn_notify(c);
     }
@@ -332,18 +340,25 @@ static void starved_retry(struct timer *timer, uint64_t now)
                   time_add(now, TCP_STARVED_RETRY));
 }
 
-void tcp_starve(struct tcp_conn *c)
+/* Have it told when there may be some, unless it is to be looked at anyway. */
+static void join_starved(struct tcp_conn *c)
 {
     struct tcp *tcp = c->tcp;
     struct loop *loop = tcp->env->loop;
 
-    tcp->counters.no_memory++;
-    tcp_relieve(tcp);
-    if (!list_linked(&c->starved))
-        list_append(&tcp->starved, &c->starved);
+    list_append(&tcp->starved, &c->work);
     if (!timer_armed(&tcp->starved_timer))
         timer_set(&loop->timers, &tcp->starved_timer,
                   loop_deadline(loop, TCP_STARVED_RETRY));
+}
+
+void tcp_starve(struct tcp_conn *c)
+{
+    c->tcp->counters.no_memory++;
+    tcp_relieve(c->tcp);
+    c->starved = true;
+    if (!list_linked(&c->work))
+        join_starved(c);
 }
 
 static void output_task(struct loop_task *task)
@@ -355,9 +370,12 @@ static void output_task(struct loop_task *task)
         feed_starved(tcp);
     while ((first = list_take_first(&tcp->work)) != NULL) {
         struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, work);
+        c->working = false;
         tcp_output(c);
         if (c->state != TCP_CLOSED)
             tcp_conn_arm(c);
+        if (c->starved && !list_linked(&c->work))
+            join_starved(c);
     }
 }
 
@@ -498,7 +516,7 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
             tcp_recovery_timer(c);
     }
     if (c->state != TCP_CLOSED) {
-        if (!list_linked(&c->work))
+        if (!c->working)
             tcp_conn_arm(c);
     }
     tcp_conn_notify(c);
@@ -550,6 +568,7 @@ enum err tcp_listen(struct tcp *tcp, uint16_t port,
         .listener = {.stack = tcp->stack},
         .tcp = tcp,
         .port = port,
+        .number = (uint16_t)(l - listeners_of(tcp) + 1),
         .backlog = USUAL_BACKLOG,
         .max_connections = UINT32_MAX,
         .accept = accept,
@@ -577,8 +596,8 @@ void tcp_unlisten(struct tcp *tcp, struct fata_listener *listener)
         for (struct hash_entry *e = tcp->connections.buckets[i]; e != NULL;
              e = e->next) {
             struct tcp_conn *c = CONTAINER_OF(e, struct tcp_conn, entry);
-            if (c->listener == l)
-                c->listener = NULL;
+            if (c->listener == l->number)
+                c->listener = 0;
         }
     }
     hash_table_remove(&tcp->listeners, &l->entry);
@@ -633,7 +652,7 @@ enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
         return ERR_FULL;
 
     c->connected = connected;
-    c->connected_context = context;
+    c->flow.context = context;
     c->state = TCP_SYN_SENT;
     c->iss = tcp_isn(tcp, &tuple);
     c->snd_una = c->snd_nxt = c->snd_max = c->iss;

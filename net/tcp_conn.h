@@ -151,39 +151,42 @@ struct tcp_conn {
     struct fata_flow flow;
     struct hash_entry entry; /* in tcp->connections, unless TCP_CLOSED */
     struct tcp *tcp;
-    struct list work; /* in tcp->work if something is to be sent or told */
+    /* In tcp->work if something is to be sent or told; else in tcp->starved
+     * if it waits for buffers. */
+    struct list work;
     struct timer timer;
     struct tcp_tuple tuple;
     uint32_t born; /* by tcp_clock_long, for whoever looks at it */
-    struct tcp_listener *listener; /* it was accepted from; or NULL */
-    struct list starved;           /* in tcp->starved: waits for buffers */
-    /* For connect: told of the outcome, then NULL. */
+    /* For connect: told of the outcome, with flow.context; then NULL. */
     fata_connected *connected;
-    void *connected_context;
 
-    enum tcp_state state;
-    enum err broken; /* why the flow is of no use any more, or OK */
-    bool released;   /* the application has closed or aborted the flow */
-    bool busy;       /* a callback runs: do not free it under its feet */
-    bool dead;       /* to be freed once it is not busy */
-    bool notify;     /* the handler has something to look at */
-    bool fin_wanted; /* the application will write no more */
-    bool fin_received;
-    bool ack_now;   /* an ACK is due at the end of this round */
-    bool probing;   /* the retransmission timer is the persist timer */
-    bool impatient; /* it has waited long enough for an ACK or a window */
-    bool scaling;   /* both sides sent a window scale */
-    bool sack;      /* both sides sent SACK-permitted */
+    enum tcp_state state : 8;
+    enum err broken : 8; /* why the flow is of no use any more, or OK */
+    bool working : 1;    /* in tcp->work */
+    bool starved : 1;    /* it waits for buffers */
+    bool released : 1;   /* the application has closed or aborted the flow */
+    bool busy : 1;       /* a callback runs: do not free it under its feet */
+    bool dead : 1;       /* to be freed once it is not busy */
+    bool notify : 1;     /* the handler has something to look at */
+    bool fin_wanted : 1; /* the application will write no more */
+    bool fin_received : 1;
+    bool fin_waiting : 1; /* it came, and data before it has not */
+    bool ack_now : 1;     /* an ACK is due at the end of this round */
+    bool probing : 1;     /* the retransmission timer is the persist timer */
+    bool impatient : 1;   /* it has waited long enough for an ACK or a window */
+    bool no_delay : 1;    /* without Nagle's algorithm */
+    bool scaling : 1;     /* both sides sent a window scale */
+    bool sack : 1;        /* both sides sent SACK-permitted */
     /* Explicit congestion notification (RFC 3168 section 6.1): both agreed to
      * it; we echo a mark until the peer has heard; and are to say that we have
      * heard, in the next new data. */
-    bool ecn, ecn_echo, ecn_heard;
-    bool reordering;  /* the path is known to reorder (RFC 8985 s6.2) */
-    bool mss_taken;   /* full segments have arrived, by all we know */
-    bool sums;        /* the device completes checksums... */
-    bool cuts;        /* ...and cuts segments larger than the MTU */
-    bool timestamps;  /* both sides sent timestamps */
-    bool unreachable; /* while connecting, so said an ICMP error */
+    bool ecn : 1, ecn_echo : 1, ecn_heard : 1;
+    bool reordering : 1;  /* the path is known to reorder (RFC 8985 s6.2) */
+    bool mss_taken : 1;   /* full segments have arrived, by all we know */
+    bool sums : 1;        /* the device completes checksums... */
+    bool cuts : 1;        /* ...and cuts segments larger than the MTU */
+    bool timestamps : 1;  /* both sides sent timestamps */
+    bool unreachable : 1; /* while connecting, so said an ICMP error */
     uint8_t snd_scale, rcv_scale;
     uint8_t retries;          /* retransmissions of the same data so far */
     uint8_t unacked_segments; /* full ones received since our last ACK */
@@ -191,12 +194,13 @@ struct tcp_conn {
      * round trip beyond the first, for so many recoveries more. */
     uint8_t reordering_more, reordering_persist;
 
+    uint16_t listener; /* it was accepted from: its number, or 0 */
     uint16_t mss; /* most bytes of data in a segment we send, options off */
     /* tcp_path.c: what both sides would take; what the path has not taken, or
      * 0; and when to look for more, in seconds, or 0. */
     uint16_t mss_most, mss_fails;
     uint32_t raise_at;
-    uint32_t iss, irs;
+    uint32_t iss;
     uint32_t snd_una, snd_nxt;
     uint32_t snd_max; /* highest sequence number ever sent, plus one */
     uint32_t snd_wnd, snd_wl1, snd_wl2;
@@ -206,7 +210,7 @@ struct tcp_conn {
     uint32_t ts_recent;
     uint32_t ts_offset; /* ours start at a number of their own */
     uint32_t last_ack_sent;
-    uint64_t ts_recent_at; /* RFC 7323 section 5.5: it goes stale */
+    uint32_t ts_recent_at; /* by tcp_clock; RFC 7323 section 5.5 */
     uint32_t recover;      /* RFC 6582: what was sent when recovery began */
     struct tcp_cc cc;
     struct tcp_rtt rtt;
@@ -222,8 +226,6 @@ struct tcp_conn {
     uint32_t user_timeout;             /* ms; 0: none */
     uint16_t keep_idle, keep_interval; /* seconds; idle 0: no keep-alive */
     uint8_t keep_count, keep_asked;    /* questions: most, and since heard */
-    bool no_delay;                     /* without Nagle's algorithm */
-    uint64_t challenge_at;             /* no challenge ACK before this time */
     uint64_t sent_at;                  /* when data was last sent */
 
     /* Data from SND.UNA on, one piece a packet, linked through `after`. */
@@ -235,10 +237,11 @@ struct tcp_conn {
     uint32_t receive_bytes;
     uint32_t receive_most; /* what the window may grow to */
     /* What was consumed since some time, in ticks (tcp_receive.c). */
-    uint32_t round_bytes, round_at;
+    uint32_t round_bytes;
+    uint16_t round_at;
+    uint16_t challenged; /* when we last challenged the peer; 0: never */
     struct tcp_reorder *reorder; /* data beyond RCV.NXT; NULL: there is none */
     uint32_t fin_seq; /* where the peer's FIN is, while it waits its turn */
-    bool fin_waiting;
     uint32_t fin_end; /* after our own FIN, once fin_wanted */
 };
 
@@ -248,6 +251,7 @@ struct tcp_listener {
     struct tcp *tcp;
     struct hash_entry entry; /* in tcp->listeners */
     uint16_t port;
+    uint16_t number; /* in the pool, from 1 */
     uint32_t backlog, max_connections;
     uint32_t half_count, connection_count;
     struct list halves; /* oldest first */

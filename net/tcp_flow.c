@@ -38,13 +38,14 @@ static void flow_consume(struct fata_flow *flow, size_t n)
 
 /*
  * How much may wait to be sent: twice what the path holds, but where buffers
- * are few no more than is left, less the quarter kept for what arrives. So
- * however many write to peers that take nothing, some is left for others.
+ * are few no more than is left, less what is kept: a quarter for what arrives,
+ * a sixteenth for who has nothing waiting. So however many write to peers that
+ * take nothing, others can write.
  */
 static uint32_t send_buffer(const struct tcp_conn *c)
 {
     const struct pool *pool = &c->tcp->env->pbufs->full;
-    uint32_t most = TCP_SEND_BUFFER, kept = pool->capacity / 4;
+    uint32_t most = TCP_SEND_BUFFER, kept = pool->capacity / 16 * 5;
     uint64_t left = 0;
 
     if (c->cc.cwnd > most / 2)

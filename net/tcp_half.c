@@ -175,11 +175,10 @@ static struct tcp_conn *establish(struct tcp_listener *l,
     if (c == NULL)
         return NULL;
 
-    c->listener = l;
+    c->listener = l->number;
     l->connection_count++;
     c->state = TCP_ESTABLISHED;
     c->iss = h->iss;
-    c->irs = h->irs;
     c->ts_offset = h->ts_offset;
     c->snd_una = c->snd_nxt = c->snd_max = h->iss + 1;
     c->rcv_nxt = c->last_ack_sent = h->irs + 1;

@@ -18,7 +18,7 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
     c->timestamps = syn->has_timestamps;
     if (c->timestamps) {
         c->ts_recent = syn->ts_value;
-        c->ts_recent_at = tcp->env->loop->now;
+        c->ts_recent_at = tcp_clock(tcp);
         mss =
             mss > TCP_TIMESTAMPS_LEN ? (uint16_t)(mss - TCP_TIMESTAMPS_LEN) : 0;
     }
@@ -41,13 +41,15 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
  * one in a while, each connection counting for itself (section 7). */
 static void challenge(struct tcp_conn *c)
 {
-    uint64_t now = c->tcp->env->loop->now;
+    /* This wraps within a minute or so: one more may be held back. */
+    uint16_t now = (uint16_t)tcp_clock(c->tcp);
 
-    if (now < c->challenge_at) {
+    if (c->challenged != 0 &&
+        tcp_clock_ns((uint16_t)(now - c->challenged)) < TCP_CHALLENGE_GAP) {
         c->tcp->counters.challenges_held++;
         return;
     }
-    c->challenge_at = time_add(now, TCP_CHALLENGE_GAP);
+    c->challenged = now;
     c->tcp->counters.challenges++;
     c->ack_now = true;
     tcp_conn_work(c);
@@ -61,7 +63,9 @@ static void connected(struct tcp_conn *c)
     c->tcp->counters.connected++;
     if (callback != NULL) {
         c->busy = true;
-        callback(c->connected_context, OK, &c->flow);
+        void *context = c->flow.context;
+        c->flow.context = NULL;
+        callback(context, OK, &c->flow);
         c->busy = false;
     }
 }
@@ -87,7 +91,6 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
     if (!(s->flags & TCP_SYN))
         return;
 
-    c->irs = s->seq;
     c->rcv_nxt = s->seq + 1;
     c->rcv_adv = c->rcv_nxt + UINT16_MAX;
     tcp_conn_learn(c, s);
@@ -136,8 +139,7 @@ static bool acceptable(const struct tcp_conn *c, const struct tcp_segment *s,
 
 static bool ts_recent_is_stale(const struct tcp_conn *c)
 {
-    return time_since(c->tcp->env->loop->now, c->ts_recent_at) >=
-           TS_RECENT_LIFE;
+    return tcp_clock_ns(tcp_clock(c->tcp) - c->ts_recent_at) >= TS_RECENT_LIFE;
 }
 
 /* PAWS, RFC 7323 section 5.3 R1. */
@@ -159,7 +161,7 @@ static void remember_timestamp(struct tcp_conn *c, const struct tcp_segment *s)
         return;
     if (seq_geq(s->ts_value, c->ts_recent) || ts_recent_is_stale(c)) {
         c->ts_recent = s->ts_value;
-        c->ts_recent_at = c->tcp->env->loop->now;
+        c->ts_recent_at = tcp_clock(c->tcp);
     }
 }
 
@@ -346,7 +348,7 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
      * first, or recovery would begin with little in flight and go on so. */
     if ((s->sack_count > 0 || duplicate) && c->sending != NULL &&
         c->sending->phase == TCP_PHASE_OPEN && c->sending->sent.sacked == 0 &&
-        list_linked(&c->work))
+        c->working)
         tcp_send_data(c);
     if (c->sending != NULL)
         tcp_recovery_hear(c, s, &news);
@@ -473,7 +475,7 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
 
     /* Section 3.5, figure 8, line 6: of a simultaneous open. Its SYN is known
      * and lies before the window, its ACK is what we wait for. */
-    if (c->state == TCP_SYN_RECEIVED && s->seq == c->irs &&
+    if (c->state == TCP_SYN_RECEIVED && s->seq + 1 == c->rcv_nxt &&
         (s->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK)) {
         without_syn = *s;
         without_syn.flags &= (uint8_t)~TCP_SYN;

@@ -107,9 +107,9 @@ bool tcp_window_opened(const struct tcp_conn *c)
 
 void tcp_receive_consumed(struct tcp_conn *c, uint32_t n)
 {
-    uint32_t now = (uint32_t)(c->tcp->env->loop->now >> ROUND_SHIFT);
+    uint16_t now = (uint16_t)(c->tcp->env->loop->now >> ROUND_SHIFT);
     uint32_t round = (uint32_t)(c->rtt.srtt >> ROUND_SHIFT) + 1;
-    uint32_t took = now - c->round_at;
+    uint16_t took = (uint16_t)(now - c->round_at);
 
     c->round_bytes += n;
     if (took < round)

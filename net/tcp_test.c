@@ -308,7 +308,7 @@ static void empty_segments_with_old_timestamps_are_answered_but_seldom(void)
     struct tcp_conn *c = conn_of_flow(flow);
     c->timestamps = true;
     c->ts_recent = 1000;
-    c->ts_recent_at = d->loop.now;
+    c->ts_recent_at = tcp_clock(d->tcp);
     uint32_t before = d->sent_count;
     for (uint32_t i = 0; i < 100; i++) {
         struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
@@ -992,6 +992,80 @@ static void a_gap_that_stays_is_given_up(void)
     double_free(d);
 }
 
+/* ---- every way to end, many times */
+
+enum ending {
+    PEER_CLOSES_FIRST,
+    WE_CLOSE_FIRST,
+    BOTH_CLOSE,
+    PEER_RESETS,
+    WE_RESET,
+    ENDINGS
+};
+
+static void end_connection(struct double_tcp *d, enum ending how)
+{
+    struct tcp_conn *c = conn_of_flow(flow);
+    struct tcp_segment s = segment_for(flow, 0, TCP_ACK | TCP_FIN);
+
+    switch (how) {
+    case PEER_CLOSES_FIRST:
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        fata_flow_close(flow);
+        double_run(d, 0);
+        s = segment_for(flow, 0, TCP_ACK);
+        s.seq++;
+        break;
+    case WE_CLOSE_FIRST:
+        fata_flow_close(flow);
+        double_run(d, 0);
+        s.ack = c->snd_max;
+        break;
+    case BOTH_CLOSE:
+        fata_flow_close(flow);
+        double_run(d, 0);
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        s.flags = TCP_ACK;
+        s.seq++;
+        s.ack = c->snd_max;
+        break;
+    case PEER_RESETS:
+        s.flags = TCP_RST;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        fata_flow_close(flow);
+        return;
+    default:
+        fata_flow_abort(flow);
+        return;
+    }
+    s.ack = last_sent(d)->seq + 1;
+    if (how == PEER_CLOSES_FIRST)
+        s.seq = last_sent(d)->ack;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+}
+
+static void however_connections_end_memory_is_as_it_was(void)
+{
+    for (int how = 0; how < ENDINGS; how++) {
+        struct double_tcp *d = begin(8, NULL);
+        size_t room = d->arena.room;
+        for (uint32_t i = 0; i < 20000; i++) {
+            establish(d, (uint16_t)(1024 + i % 60000));
+            end_connection(d, (enum ending)how);
+            double_run(d, 0);
+            CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+        }
+        double_run(d, SECONDS(61));
+        CHECK_EQ(d->tcp->time_wait_pool.in_use, 0);
+        CHECK_EQ(d->tcp->half_pool.in_use, 0);
+        CHECK_EQ(d->tcp->sending_pool.in_use, 0);
+        CHECK_EQ(d->pbufs.full.in_use, 0);
+        CHECK_EQ(d->arena.room, room);
+        CHECK(d->tcp->connection_pool.most <= 1);
+        double_free(d);
+    }
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
@@ -1029,5 +1103,6 @@ int main(void)
     RUN(a_full_table_has_room_for_a_stranger);
     RUN(crumbs_do_not_keep_a_closed_flow);
     RUN(a_gap_that_stays_is_given_up);
+    RUN(however_connections_end_memory_is_as_it_was);
     return test_result();
 }
