@@ -12,7 +12,7 @@ import time
 
 from lib import (GUEST, HOST, PREFIX, ROOT, Namespace, Process, command,
                  connect, folder, image, need, need_namespaces, receive,
-                 request, run, sha256, site_file, skip, test)
+                 request, run, sha256, site_file, test)
 
 WAYS = ("on", "checksum", "off")
 MSS = 1460
@@ -261,9 +261,8 @@ def an_image_that_does_not_ask_gets_plain_frames():
 
 @test
 def a_stock_tender_runs_the_same_image():
-    tender = os.path.join(ROOT, "test/peers/solo5-spt")
-    if not os.path.exists(tender):
-        skip("Solo5's tender solo5-spt is not there")
+    tender = "solo5-spt"
+    need(tender)
     namespace = Namespace()
     namespace.tap("tap0")
     process = Process(tender, "--net:service=tap0", "--",
