@@ -117,7 +117,8 @@ def a_trace_names_what_happens_to_each_frame():
     done = fetches(*FAULTS, "--trace", count=10)
     for word in ("www* sends", "fetch* receives", "lost", "duplicated",
                  "corrupted", "arp who-has 10.0.0.2 > 10.0.0.1",
-                 "10.0.0.1:80", " tcp S seq "):
+                 "10.0.0.1:80", " tcp SEC seq ",
+                 ":: > ff02::16 icmp6 type 143 code 0"):
         assert word in done.stdout, (word, done.stdout[:5000])
 
 
