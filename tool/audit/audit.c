@@ -152,7 +152,7 @@ static void find_out(struct audit *a)
     struct probe p;
 
     a->has = fata_ip_is_v4(&a->target) ? NEED_V4 : NEED_V6;
-    if (audit_ping(a, 56, SECONDS(1)) || audit_ping(a, 56, SECONDS(1)))
+    if (audit_ping(a, 56, SECONDS(1)) || audit_ping(a, 56, SECONDS(2)))
         a->has |= NEED_PING;
     if (probe_open(&p, a, NULL))
         a->has |= NEED_TCP;

@@ -167,8 +167,8 @@ static enum verdict frag_flood(struct audit *a)
         audit_wait(a, MILLISECONDS(100));
     }
     uint64_t sent = flood_end(&f);
-    bool honest = audit_ping(a, 3000, MILLISECONDS(1000)) ||
-                  audit_ping(a, 3000, MILLISECONDS(1000));
+    bool honest =
+        audit_ping(a, 3000, SECONDS(1)) || audit_ping(a, 3000, SECONDS(2));
     if (!honest)
         return audit_fail(a,
                           "after %llu fragments an honest datagram in "

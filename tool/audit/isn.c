@@ -37,7 +37,7 @@ static enum verdict isn(struct audit *a)
 
 static enum verdict isn_same_tuple(struct audit *a)
 {
-    uint32_t numbers[TUPLES];
+    uint32_t numbers[TUPLES] = {0};
     uint16_t port = audit_port(a);
     struct text steps = {0};
     bool grows = true;

@@ -58,7 +58,7 @@ static void a_segment_reads_as_it_was_built(void)
 
 static void raw_options_stand_where_options_stand_and_are_padded(void)
 {
-    uint8_t body[100];
+    uint8_t body[100] = {0};
     static const uint8_t odd[] = {2, 3, 1};
     struct wire_ip ip = v4_of(WIRE_TCP);
     struct tcp_segment segment = {.source = 1, .destination = 2, .mss = 1460};
