@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/prng.h"
 #include "base/time.h"
 #include "net/tcp_segment.h"
-#include "platform/sim/prng.h"
 #include "test/test.h"
 
 #define MS(n) MILLISECONDS(n)

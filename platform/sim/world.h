@@ -6,7 +6,7 @@
 #define PLATFORM_SIM_WORLD_H
 
 #include "base/list.h"
-#include "platform/sim/prng.h"
+#include "base/prng.h"
 #include "platform/sim/sim.h"
 
 /* Something that happens at a time; in the heap until it does. */

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "platform/sim/prng.h"
+#include "base/prng.h"
 #include "test/sim/flood.h"
 #include "test/sim/hosts.h"
 #include "test/sim/requests.h"

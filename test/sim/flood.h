@@ -5,8 +5,8 @@
 #ifndef TEST_SIM_FLOOD_H
 #define TEST_SIM_FLOOD_H
 
+#include "base/prng.h"
 #include "net/tcp_segment.h"
-#include "platform/sim/prng.h"
 #include "test/sim/hosts.h"
 
 enum { FLOOD_FRAME = 1514 };

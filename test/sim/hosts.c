@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
+#include "base/prng.h"
 #include "net/stack.h"
 #include "net/tcp_conn.h"
-#include "platform/sim/prng.h"
 
 void host_start(struct host *host, struct sim *sim, struct sim_link *link,
                 const struct sim_node_options *node,

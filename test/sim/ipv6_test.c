@@ -5,12 +5,12 @@
  */
 #include <stdlib.h>
 
+#include "base/prng.h"
 #include "fata/ethernet.h"
 #include "fata/ipv6.h"
 #include "net/ip6.h"
 #include "net/ndp_state.h"
 #include "net/stack.h"
-#include "platform/sim/prng.h"
 #include "test/sim/hosts.h"
 #include "test/test.h"
 

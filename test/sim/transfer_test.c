@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "platform/sim/prng.h"
+#include "base/prng.h"
 #include "test/sim/hosts.h"
 #include "test/test.h"
 

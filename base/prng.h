@@ -1,9 +1,10 @@
 /*
- * The simulator's own chance: xoshiro256** seeded through splitmix64 (Blackman
- * and Vigna). Good statistics, no secrets, the same numbers everywhere.
+ * Numbers that look random, for simulations and tests: xoshiro256** seeded
+ * through splitmix64 (Blackman and Vigna). Good statistics, no secrets, the
+ * same numbers everywhere.
  */
-#ifndef PLATFORM_SIM_PRNG_H
-#define PLATFORM_SIM_PRNG_H
+#ifndef BASE_PRNG_H
+#define BASE_PRNG_H
 
 #include <stdbool.h>
 #include <stdint.h>
