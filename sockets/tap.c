@@ -43,7 +43,10 @@ int tap_open(const char *name, uint16_t *mtu)
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    if (ioctl(fd, TUNSETIFF, &request) != 0 || interface_mtu(name, mtu) != 0) {
+    /* Who had it before may have left it with checksums for the device to
+     * fill in, of which frames without a header could not tell. */
+    if (ioctl(fd, TUNSETIFF, &request) != 0 ||
+        ioctl(fd, TUNSETOFFLOAD, 0) != 0 || interface_mtu(name, mtu) != 0) {
         int error = errno;
         (void)close(fd);
         errno = error;
