@@ -439,6 +439,27 @@ def a_network_device_that_cannot_be_had_is_explained():
 
 
 @test
+def answers_are_about_as_many_devices_as_there_is_room_for():
+    # Of a tap with several queues there is something to say, also to an image
+    # that knows of no headers before frames.
+    if os.geteuid() != 0 or not os.path.exists("/dev/net/tun"):
+        skip("taps need root and /dev/net/tun")
+    names = [f"net{i}" for i in range(40)]
+    script = "".join(
+        f"ip tuntap add dev {name} mode tap multi_queue && "
+        f"ip link set {name} up && " for name in names) + 'exec "$@"'
+    outcome = subprocess.run(
+        ["unshare", "--net", "sh", "-c", script, "sh", TENDER,
+         *(f"--net:{name}={name}" for name in names),
+         image(*((name, NET) for name in names)), "answers"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, timeout=60)
+    expect((outcome.returncode, outcome.stdout, outcome.stderr), 0, err="^$")
+    words = [int(n, 16) for n in re.findall(r"answer (0x\w+)", outcome.stdout)]
+    assert (32 * 8) << 32 | 4 in words, [hex(w) for w in words]
+
+
+@test
 def a_block_device_that_cannot_be_had_is_explained():
     devices = [("disk", BLOCK)]
     for size, why in ((1000, r"disk: Backing storage size must be block "

@@ -284,8 +284,10 @@ static void want_offloads(struct image *image)
 static void answer_nets(struct guest_answers *answers,
                         const struct image *image)
 {
+    /* Those with headers are among the first: want_offloads saw to it. */
     for (uint32_t i = 1; i < image->manifest.count; i++) {
-        if (image->offloads[i].features != 0)
+        if (image->offloads[i].features != 0 &&
+            answers->net_count < FATA_NETS_MAX)
             answers->nets[answers->net_count++] = (struct fata_net){
                 .handle = (uint8_t)i,
                 .header_len = (uint8_t)image->offloads[i].header_len,
