@@ -9,6 +9,7 @@
 
 #include "sockets/sockets.h"
 
+/* The MTU of an interface that is there, and up; else -1. */
 static int interface_mtu(const char *name, uint16_t *mtu)
 {
     struct ifreq request = {0};
@@ -17,12 +18,19 @@ static int interface_mtu(const char *name, uint16_t *mtu)
     if (fd < 0)
         return -1;
     memcpy(request.ifr_name, name, strlen(name));
-    int failed = ioctl(fd, SIOCGIFMTU, &request);
+    int failed = ioctl(fd, SIOCGIFFLAGS, &request);
+    bool up = (request.ifr_flags & IFF_UP) != 0;
+    if (failed == 0)
+        failed = ioctl(fd, SIOCGIFMTU, &request);
     int error = errno;
     (void)close(fd);
     errno = error;
     if (failed != 0)
         return -1;
+    if (!up) {
+        errno = ENETDOWN;
+        return -1;
+    }
     if (request.ifr_mtu < 68 || request.ifr_mtu > UINT16_MAX) {
         errno = EINVAL;
         return -1;
@@ -40,13 +48,16 @@ int tap_open(const char *name, uint16_t *mtu)
         return -1;
     }
     memcpy(request.ifr_name, name, strlen(name));
+    /* Asked first: who may would make one that is not there. */
+    if (interface_mtu(name, mtu) != 0)
+        return -1;
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -1;
     /* Who had it before may have left it with checksums for the device to
      * fill in, of which frames without a header could not tell. */
     if (ioctl(fd, TUNSETIFF, &request) != 0 ||
-        ioctl(fd, TUNSETOFFLOAD, 0) != 0 || interface_mtu(name, mtu) != 0) {
+        ioctl(fd, TUNSETOFFLOAD, 0) != 0) {
         int error = errno;
         (void)close(fd);
         errno = error;

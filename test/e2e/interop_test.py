@@ -8,6 +8,8 @@ was agreed and done is read from a capture on Linux's side.
 """
 import contextlib
 import ctypes
+import errno
+import fcntl
 import os
 import random
 import socket
@@ -396,6 +398,35 @@ def a_path_that_gets_narrower_is_noticed_and_used():
     assert capture.count(f"{OURS} && ip.len <= 900 && tcp.len > 800") > 0
     # What was too long was noticed once or twice, not with every segment.
     assert capture.count("icmp.type == 3 && icmp.code == 4") < 40
+
+
+@test
+def a_tap_that_gave_another_large_frames_gives_ours_ordinary_ones():
+    tun_set_iff, tun_set_offload = 0x400454ca, 0x400454d0
+    tap, no_pi, vnet_hdr = 0x0002, 0x1000, 0x4000
+    checksum, tso4 = 1, 2
+    namespace = tap_namespace()
+    with namespace.inside(), open("/dev/net/tun", "r+b", buffering=0) as tun:
+        fcntl.ioctl(tun, tun_set_iff, struct.pack(
+            "16sH22x", b"tap0", tap | no_pi | vnet_hdr))
+        fcntl.ioctl(tun, tun_set_offload, checksum | tso4)
+    with linux_server(namespace, lambda c: c.sendall(DATA)):
+        ours = Ours(namespace)
+        assert ours.read_all(ours.connect(HOST, PORT)) == DATA
+        ours.close()
+
+
+@test
+def a_tap_that_is_not_there_or_down_is_named_and_none_is_made():
+    namespace = tap_namespace()
+    namespace.ip("link", "set", "tap0", "down")
+    for tap, error in (("tap0", errno.ENETDOWN), ("tap1", errno.ENODEV)):
+        try:
+            Ours(namespace, tap)
+        except AssertionError as refused:
+            assert f"tap {tap}: {os.strerror(error)}" in str(refused)
+        else:
+            raise AssertionError(f"{tap} was attached to")
 
 
 @test
