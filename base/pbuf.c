@@ -186,6 +186,10 @@ struct pbuf *pbuf_drop_front(struct pbuf *p, size_t n)
     while (p != NULL && n >= p->len) {
         struct pbuf *next = p->next;
         n -= p->len;
+        if (next != NULL) {
+            next->flags = p->flags;
+            next->gso_size = p->gso_size;
+        }
         give_piece(p);
         p = next;
     }

@@ -163,7 +163,7 @@ void pbuf_trim(struct pbuf *p, size_t len);
 
 /*
  * Remove the first `n` bytes of a packet of at least `n`, giving back pieces
- * that become empty, with the flags on the first of them. Returns the packet,
+ * that become empty; flags and gso_size stay those of the packet. Returns it,
  * NULL if nothing is left of it.
  */
 struct pbuf *pbuf_drop_front(struct pbuf *p, size_t n);

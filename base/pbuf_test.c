@@ -152,12 +152,16 @@ static void dropping_the_front_gives_back_what_becomes_empty(void)
     for (size_t n = 0; n <= 60; n++) {
         set_up();
         struct pbuf *p = packet((const uint32_t[]){10, 20, 30, 0});
+        p->flags = PBUF_CHECKSUM_GOOD;
+        p->gso_size = 9;
         p = pbuf_drop_front(p, n);
         if (n == 60) {
             CHECK(p == NULL);
         } else {
             CHECK(holds(p, (uint8_t)n, 60 - n));
             CHECK(p->len > 0);
+            CHECK_EQ(p->flags, PBUF_CHECKSUM_GOOD);
+            CHECK_EQ(p->gso_size, 9);
         }
         pbuf_give(p);
         check_all_given_back();

@@ -574,6 +574,11 @@ static void deliver(struct ip6 *v6, const struct incoming *in,
         icmp6_input(v6, &packet);
         return;
     }
+    if (fata_ip_is_none(&packet.ip.source)) {
+        v6->counters.bad_source++;
+        pbuf_give(data);
+        return;
+    }
     uint8_t index = ip->protocol_index[protocol];
     /* Those of IPv4 only are unknown here. */
     if (index == 0 || protocol == IP_PROTOCOL_ICMP ||

@@ -24,6 +24,7 @@ static size_t got_len, got_first_len;
 static uint32_t got_count;
 static struct ip_error got_error;
 static uint32_t error_count;
+static uint16_t frame_flags; /* of frames that come in */
 
 static struct fata_ip address(const char *text)
 {
@@ -89,7 +90,9 @@ static void input_pieces(struct fata_ipv6 h, const uint8_t *to,
     fake_put_ethernet(&w, to, FATA_ETHERNET_IPV6, written(&inner));
     if (piece < FATA_ETHERNET_HEADER_LEN)
         piece = FATA_ETHERNET_HEADER_LEN;
-    ip_input(&ip, fake_pbuf(&fake, written(&w), piece));
+    struct pbuf *frame = fake_pbuf(&fake, written(&w), piece);
+    frame->flags = frame_flags;
+    ip_input(&ip, frame);
     (void)loop_round(&fake.loop, fake.loop.now);
 }
 
@@ -316,6 +319,32 @@ static void sources_nobody_can_have_are_dropped(void)
               TEXT("x"));
     check_silence();
     CHECK_EQ(ip.v6->counters.bad_source, COUNT_OF(sources));
+}
+
+/* Reports of membership come from none, behind hop-by-hop options (RFC 3590);
+ * nothing else does. */
+static void from_no_address_no_transport_is_reached(void)
+{
+    static const struct fata_ip none;
+    const uint8_t chained[] = {TEST_PROTOCOL, 0, 1, 4, 0, 0, 0, 0, 'x'};
+    uint8_t packet[FATA_IPV6_HEADER_LEN + sizeof chained];
+    uint8_t room[FAKE_FRAME_MAX];
+    struct writer inner = WRITER(packet), w = WRITER(room);
+    struct fata_ipv6 h = {
+        .next_header = FATA_IPV6_HOP_BY_HOP,
+        .payload_len = sizeof chained,
+        .hop_limit = 64,
+        .source = none,
+        .destination = US,
+    };
+
+    set_up();
+    fata_ipv6_put(&inner, &h);
+    put_bytes(&inner, BYTES(chained));
+    fake_put_ethernet(&w, fake_mac, FATA_ETHERNET_IPV6, written(&inner));
+    ip_input(&ip, fake_pbuf(&fake, written(&w), 1900));
+    check_silence();
+    CHECK_EQ(ip.v6->counters.bad_source, 1);
 }
 
 static void malformed_packets_are_dropped(void)
@@ -581,6 +610,19 @@ static void overlapping_fragments_condemn_the_packet(void)
     input_fragment(1, 2000, 2100, false);
     check_silence();
     CHECK_EQ(ip.reassembly.counters.overlaps, 1);
+}
+
+/* What a device says of a fragment's checksum is not said of the whole. */
+static void a_checksum_is_never_good_in_fragments(void)
+{
+    set_up();
+    fill_content();
+    frame_flags = PBUF_CHECKSUM_GOOD;
+    input_fragment(1, 0, 1000, true);
+    input_fragment(1, 1000, 1100, false);
+    frame_flags = 0;
+    check_content(1, 1100);
+    CHECK(!got.checksum_good);
 }
 
 /* RFC 6946: in isolation from others with the same id. */
@@ -1191,6 +1233,7 @@ int main(void)
     RUN(however_a_frame_is_cut_into_buffers_it_is_understood);
     RUN(what_is_not_for_us_is_dropped);
     RUN(sources_nobody_can_have_are_dropped);
+    RUN(from_no_address_no_transport_is_reached);
     RUN(malformed_packets_are_dropped);
     RUN(options_are_treated_as_their_type_says);
     RUN(options_whose_lengths_lie_are_dropped);
@@ -1201,6 +1244,7 @@ int main(void)
     RUN(jumbograms_are_not_understood);
     RUN(fragments_are_put_together_in_any_order);
     RUN(overlapping_fragments_condemn_the_packet);
+    RUN(a_checksum_is_never_good_in_fragments);
     RUN(atomic_fragments_are_whole);
     RUN(the_first_fragment_holds_all_headers);
     RUN(fragments_that_cannot_be_are_refused);

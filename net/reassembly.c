@@ -199,6 +199,9 @@ static void hand_over(struct reassembly *r, struct reassembly_entry *e,
         .header_len = e->header_len,
     };
     memcpy(whole->header, e->header, e->header_len);
+    /* What the device knew of this fragment, it does not know of the whole. */
+    e->first->flags = 0;
+    e->first->gso_size = 0;
     r->pieces -= e->pieces;
     e->first = e->last = NULL;
     e->pieces = 0;

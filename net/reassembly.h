@@ -83,7 +83,7 @@ struct reassembled {
     uint8_t protocol;  /* of the first fragment */
     bool congested;    /* one of the fragments was marked (RFC 3168) */
     uint32_t len;      /* bytes of data */
-    struct pbuf *data; /* the caller's; payload without headers */
+    struct pbuf *data; /* the caller's; payload without headers, no flags */
     /* The first fragment's headers, as they were. */
     uint8_t header_len;
     uint8_t header[REASSEMBLY_HEADER_MAX];
