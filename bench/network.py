@@ -97,14 +97,15 @@ def tap_client(number):
     return client
 
 
-def ours(image, number, *arguments, name="ours"):
+def ours(image, number, *options, name="ours"):
     """A unikernel on a tap, on the server's CPU."""
     client = tap_client(number)
     address = f"10.77.{number}.2"
     process = lib.Process(
         os.path.join(ROOT, "build/fata-spt"), "--net:service=tap0",
-        f"--net-mac:service={MAC}", "--", image, f"--ipv4={address}/24",
-        "--log=*:error", *arguments, namespace=client, preexec_fn=pin(SERVER))
+        f"--net-mac:service={MAC}", *options, "--", image,
+        f"--ipv4={address}/24", "--log=*:error", namespace=client,
+        preexec_fn=pin(SERVER))
     client.ip("neigh", "replace", address, "lladdr", MAC, "dev", "tap0",
               "nud", "permanent")
     return Server(client, address, lambda: [process.find("fata-spt")], name)
@@ -221,9 +222,9 @@ class Network:
     def __init__(self, figure, project, image):
         self.figure, self.project, self.image = figure, project, image
 
-    def services(self, *arguments, **options):
+    def services(self, *options):
         path = self.project("services", folder="bench")
-        return ours(self.image(path), 0, *arguments, **options)
+        return ours(self.image(path), 0, *options)
 
     def www(self):
         def small(path):
@@ -256,7 +257,7 @@ class Network:
 
     def bulk_plain(self):
         """Bulk TCP over a tap without any offload."""
-        mine, others = self.services("--no-offload"), [linux(False)]
+        mine, others = self.services("--net-offload:service=off"), [linux(False)]
         offloads(mine.client, "tap0", False)
         for direction, what in (("send", "receiving"), ("receive", "sending")):
             got = compare([mine, *others],
