@@ -53,6 +53,7 @@ void acd_use(struct acd *acd, uint32_t address, uint64_t now)
     } else if (acd->state == ACD_FREE) {
         acd->keep = false;
         acd->calm = 0;
+        acd->trial = time_add(now, ACD_TRIAL);
     }
     acd->state = ACD_USED;
     acd->address = address;
@@ -92,7 +93,7 @@ static void conflict(struct acd *acd, uint64_t now, struct acd_out *out)
 
     acd->counters.conflicts++;
     out->event = ACD_CONFLICT;
-    if (again && acd->keep)
+    if (again && (acd->keep || now >= acd->trial))
         return;
     if (again) {
         out->event = ACD_GIVEN_UP;

@@ -7,16 +7,18 @@
  *      ^                   | somebody has it, or wants it     | acd_use
  *      |<------------------'                                  v
  *      `---- another conflict within 10 s ---------------- USED <-- acd_use
- *            (of an address that was probed)                        (at once)
+ *            (of an address just probed)                            (at once)
  *
  * A pure state machine inside the ARP's (arp.h), which tells it what arrives,
  * sends what it wants sent, and says what became of an address.
  *
- * An address that was probed came from somebody who can give another, so it is
- * given up when somebody insists on it (section 2.4 (b)). One used at once was
- * set by hand and is defended as long as it lasts ((c)): a forger could
- * otherwise put us off the network with two packets. Whether somebody has it is
- * asked while it is in use already.
+ * An address that was probed came from somebody who can give another, so in its
+ * first minute it is given up when somebody insists on it (section 2.4 (b)):
+ * its owner may have slept through our probes. Afterwards, as one that was set
+ * by hand and used at once, it is defended as long as it lasts ((c)): a
+ * server's address is known to others, and a forger could otherwise end all its
+ * connections with two packets. Whether somebody has one used at once is asked
+ * while it is in use already.
  */
 #ifndef NET_ACD_H
 #define NET_ACD_H
@@ -57,6 +59,8 @@ enum {
 
 #define ACD_ANNOUNCE_INTERVAL SECONDS(2)
 #define ACD_DEFEND_INTERVAL   SECONDS(10)
+/* How long an address that was probed is given up rather than kept. */
+#define ACD_TRIAL SECONDS(60)
 
 enum acd_state { ACD_IDLE, ACD_PROBING, ACD_FREE, ACD_USED };
 
@@ -71,12 +75,13 @@ struct acd {
     struct acd_timing timing; /* may be set between init and acd_probe */
     struct fata_random *random;
     enum acd_state state;
-    bool keep;        /* whatever others say */
+    bool keep;        /* from the beginning, whatever others say */
     bool ask;         /* USED: a probe is still to be sent */
     uint8_t left;     /* probes, or announcements, still to be sent */
     uint32_t address; /* IDLE: 0 */
     uint64_t when;    /* TIME_NEVER: nothing to do */
     uint64_t calm;    /* USED: until then a conflict is the second one */
+    uint64_t trial;   /* USED: until then, unless `keep`, it is given up */
     uint8_t mac[FATA_MAC_LEN];
     struct acd_counters counters;
 };

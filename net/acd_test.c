@@ -139,15 +139,15 @@ static void whoever_has_or_wants_the_address_probed_gets_it(void)
     CHECK_EQ(input(FATA_ARP_REPLY, fake_peer_mac, US, 0), ACD_IS_TAKEN);
 }
 
-/* Section 2.4 (b). */
-static void a_probed_address_is_defended_once_in_ten_seconds(void)
+/* Section 2.4 (b): whose it is may have slept. */
+static void a_probed_address_is_given_up_soon_if_somebody_insists(void)
 {
     set_up(&acd_hurried);
     acd_probe(&acd, US, now);
     pass(SECONDS(1));
     acd_use(&acd, US, now);
     pass(SECONDS(10));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 3; i++) {
         CHECK_EQ(input(FATA_ARP_REPLY, fake_peer_mac, US, PEER), ACD_CONFLICT);
         CHECK(is_request(&out, US));
         now += SECONDS(10);
@@ -158,6 +158,28 @@ static void a_probed_address_is_defended_once_in_ten_seconds(void)
     CHECK(!out.send);
     CHECK_EQ(input(FATA_ARP_REQUEST, fake_peer_mac, US, PEER), ACD_NOTHING);
     CHECK_EQ(acd.state, ACD_IDLE);
+}
+
+/* Section 2.4 (c): not whoever can send two packets ends our connections. */
+static void an_address_in_use_for_a_minute_is_defended_for_ever(void)
+{
+    uint32_t defended = 0;
+
+    set_up(&acd_hurried);
+    acd_probe(&acd, US, now);
+    pass(SECONDS(1));
+    acd_use(&acd, US, now);
+    pass(SECONDS(50));
+    acd_use(&acd, US, now); /* a lease renewed begins nothing anew */
+    pass(SECONDS(10));
+    for (int i = 0; i < 1000; i++) {
+        CHECK_EQ(input(FATA_ARP_REPLY, fake_peer_mac, US, PEER), ACD_CONFLICT);
+        defended += out.send;
+        now += MILLISECONDS(100);
+    }
+    CHECK_EQ(defended, 10);
+    CHECK_EQ(acd.state, ACD_USED);
+    CHECK_EQ(acd.counters.given_up, 0);
 }
 
 /* Section 2.4 (c). */
@@ -213,7 +235,8 @@ int main(void)
     RUN(an_address_is_probed_three_times_and_announced_twice);
     RUN(in_a_hurry_it_takes_half_a_second);
     RUN(whoever_has_or_wants_the_address_probed_gets_it);
-    RUN(a_probed_address_is_defended_once_in_ten_seconds);
+    RUN(a_probed_address_is_given_up_soon_if_somebody_insists);
+    RUN(an_address_in_use_for_a_minute_is_defended_for_ever);
     RUN(an_address_set_by_hand_is_used_at_once_and_kept);
     RUN(another_address_begins_anew);
     return test_result();

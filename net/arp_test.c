@@ -408,7 +408,7 @@ static void an_address_is_asked_about_before_it_is_used(void)
         CHECK_EQ(tick_until(now + SECONDS(1), &out), 2);
         CHECK_EQ(out.news, ARP_FREE);
         CHECK_EQ(out.about, US);
-        /* Then it is defended, and given up if somebody insists. */
+        /* Then it is defended, and given up if somebody insists soon. */
         use_address(US, FAKE_MASK);
         out = input(FATA_ARP_REPLY, other_mac, US, US);
         CHECK_EQ(out.news, ARP_CONFLICT);

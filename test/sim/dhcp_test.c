@@ -485,13 +485,13 @@ static void an_address_that_is_taken_is_declined_and_never_used(void)
 }
 
 /* RFC 5227 section 2.4 (b). */
-static void an_address_somebody_insists_on_is_given_up(void)
+static void an_address_somebody_insists_on_at_once_is_given_up(void)
 {
     static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
     struct net *net = net_new(9, NULL);
 
     CHECK(sim_run_until(net->sim, has_address, net, SECONDS(30)));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 3; i++) {
         /* Once in a while: we say that it is ours, and it stays so. */
         run_for(net, SECONDS(11));
         net->squatter.address = OFFERED;
@@ -510,6 +510,24 @@ static void an_address_somebody_insists_on_is_given_up(void)
     net_free(net);
 }
 
+/* RFC 5227 section 2.4 (c): two forged packets do not take a server's lease. */
+static void an_address_in_use_is_kept_whatever_others_say(void)
+{
+    static const uint8_t everyone[6] = {255, 255, 255, 255, 255, 255};
+    struct net *net = net_new(10, NULL);
+
+    CHECK(sim_run_until(net->sim, has_address, net, SECONDS(30)));
+    run_for(net, SECONDS(61));
+    net->squatter.address = OFFERED;
+    for (int i = 0; i < 200; i++) {
+        squat(&net->squatter, everyone);
+        run_for(net, SECONDS(1));
+        CHECK_EQ(address_of(net), OFFERED);
+    }
+    CHECK_EQ(net->server.seen[DECLINE], 0);
+    net_free(net);
+}
+
 int main(void)
 {
     RUN(a_lease_is_had_at_once);
@@ -521,6 +539,7 @@ int main(void)
     RUN(a_nak_starts_over_with_the_address_gone);
     RUN(a_renewal_survives_loss);
     RUN(an_address_that_is_taken_is_declined_and_never_used);
-    RUN(an_address_somebody_insists_on_is_given_up);
+    RUN(an_address_somebody_insists_on_at_once_is_given_up);
+    RUN(an_address_in_use_is_kept_whatever_others_say);
     return test_result();
 }
