@@ -156,7 +156,8 @@ bool tcp_cookie_check(const struct tcp_cookies *cookies, uint64_t now,
 
     if ((epoch & 1) != (cookie & 1))
         epoch--;
-    if (cookies->made[epoch & 1] != epoch)
+    /* In the first epoch there was none before, nor a key made for it. */
+    if (epoch == 0 || cookies->made[epoch & 1] != epoch)
         return false;
     if (cookie_of(cookies, epoch, tuple, irs, data, timestamps, ts_bits) !=
         cookie)

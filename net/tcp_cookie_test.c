@@ -218,6 +218,24 @@ static void nothing_is_accepted_before_a_key_was_made(void)
                                 &back));
 }
 
+/* Before the second epoch there is no key of the one before: one that was never
+ * made is not to count as made for it, or anybody knew it. */
+static void a_key_that_was_not_made_accepts_nothing(void)
+{
+    struct tcp_cookies forger = {.made = {2, 0}}, cookies = {.made = {0}};
+    struct tcp_tuple tuple = some_tuple();
+
+    for (int timestamps = 0; timestamps < 2; timestamps++) {
+        struct tcp_offer offer = {.mss = 1460, .timestamps = timestamps}, back;
+        uint32_t ts = 1000;
+        /* With a key of zeros. */
+        uint32_t cookie = tcp_cookie_make(&forger, &dice, TCP_COOKIE_EPOCH,
+                                          &tuple, IRS, &offer, &ts);
+        CHECK(!tcp_cookie_check(&cookies, 0, &tuple, IRS, cookie, timestamps,
+                                ts, &back));
+    }
+}
+
 /* As many as 2^24 and no more: guessing takes its time. */
 static void guesses_do_not_get_in(void)
 {
@@ -244,6 +262,7 @@ int main(void)
     RUN(a_cookie_is_good_for_one_peer_and_one_syn);
     RUN(options_in_the_echo_cannot_be_changed);
     RUN(nothing_is_accepted_before_a_key_was_made);
+    RUN(a_key_that_was_not_made_accepts_nothing);
     RUN(guesses_do_not_get_in);
     return test_result();
 }
