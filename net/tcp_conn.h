@@ -68,12 +68,14 @@ enum {
 };
 
 /* Times in nanoseconds. */
-#define TCP_RTO_INITIAL   SECONDS(1)        /* RFC 6298 section 2.1 */
-#define TCP_RTO_MIN       MILLISECONDS(200) /* below its 1 s, as all hosts do */
-#define TCP_RTO_MAX       SECONDS(60)       /* RFC 6298 section 2.5 */
-#define TCP_RTO_AFTER_SYN SECONDS(3)        /* RFC 6298 section 5.7 */
-#define TCP_DELAYED_ACK   MILLISECONDS(40)  /* RFC 9293: below 500 ms */
-#define TCP_TIME_WAIT     SECONDS(60)       /* 2 MSL */
+#define TCP_RTO_INITIAL SECONDS(1) /* RFC 6298 section 2.1 */
+/* Beyond the round trip, at least: for an ACK that is delayed. Its section 2.4
+ * would have 1 s in all. */
+#define TCP_RTO_MIN       MILLISECONDS(200)
+#define TCP_RTO_MAX       SECONDS(60)      /* RFC 6298 section 2.5 */
+#define TCP_RTO_AFTER_SYN SECONDS(3)       /* RFC 6298 section 5.7 */
+#define TCP_DELAYED_ACK   MILLISECONDS(40) /* RFC 9293: below 500 ms */
+#define TCP_TIME_WAIT     SECONDS(60)      /* 2 MSL */
 #define TCP_FIN_WAIT_MAX                                                       \
     SECONDS(60) /* for the FIN of a flow already closed                        \
                  */
@@ -274,6 +276,7 @@ struct tcp_half {
     uint32_t ts_recent, ts_offset;
     uint16_t window; /* as in the SYN */
     uint8_t retries;
+    uint16_t challenged;    /* as in tcp_conn */
     struct tcp_offer offer; /* the peer's */
     uint64_t answered_at;
 };
@@ -453,6 +456,11 @@ void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
                         uint32_t len, const struct tcp_time_wait *before);
 /* Remember what the options of the peer's SYN say. */
 void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
+/* Begin to control congestion; `repeated`: the SYN was. */
+void tcp_conn_pace(struct tcp_conn *c, bool repeated);
+/* Whether an ACK may challenge the peer now (RFC 5961); counted as if it did.
+ * `last`: when that was the last time. */
+bool tcp_may_challenge(struct tcp *tcp, uint16_t *last);
 
 /* tcp_time_wait.c: tables for `count` of them, from the arena. */
 MUST_USE enum err tcp_time_wait_init(struct tcp *tcp, uint32_t count);
@@ -514,6 +522,8 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
 void tcp_rtt_init(struct tcp_rtt *rtt);
 void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample);
 void tcp_rtt_backoff(struct tcp_rtt *rtt);
+/* As if it had never been backed off. */
+void tcp_rtt_restart(struct tcp_rtt *rtt);
 /* The handshake took this long; if SYNs were `repeated`, that says nothing. */
 void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated);
 

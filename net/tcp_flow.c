@@ -26,7 +26,9 @@ static void flow_consume(struct fata_flow *flow, size_t n)
     struct tcp_conn *c = conn_of(flow);
 
     tcp_receive_drop(c, (uint32_t)n);
-    tcp_progress(c);
+    /* Who set a user timeout asks for ACKs, whatever else comes. */
+    if (c->user_timeout == 0 || c->send_bytes == 0)
+        tcp_progress(c);
     if (c->state == TCP_CLOSED)
         return;
     tcp_receive_consumed(c, (uint32_t)n);

@@ -40,6 +40,29 @@ static void half_answer(const struct tcp_half *h)
            tcp_ts_now(h->tcp, h->ts_offset), h->ts_recent);
 }
 
+/* As of a connection: RFC 5961 section 3.2, and section 7. */
+static void half_challenge(struct tcp_half *h)
+{
+    struct tcp *tcp = h->tcp;
+    struct tcp_segment s = {
+        .source = h->tuple.local_port,
+        .destination = h->tuple.remote_port,
+        .seq = h->iss + 1,
+        .ack = h->irs + 1,
+        .flags = TCP_ACK,
+        .window = UINT16_MAX,
+        .has_timestamps = h->offer.timestamps,
+        .ts_value = tcp_ts_now(tcp, h->ts_offset),
+        .ts_echo = h->ts_recent,
+    };
+
+    if (h->offer.has_scale)
+        s.window >>= TCP_SCALE;
+    if (!tcp_may_challenge(tcp, &h->challenged))
+        return;
+    tcp_send_bare(tcp, &h->tuple, &s);
+}
+
 void tcp_half_free(struct tcp_half *h)
 {
     struct tcp *tcp = h->tcp;
@@ -196,7 +219,7 @@ static struct tcp_conn *establish(struct tcp_listener *l,
     c->snd_wnd = c->snd_wnd_max = h->window;
     c->snd_wl1 = h->irs;
     c->snd_wl2 = h->iss + 1;
-    tcp_cc_init(&c->cc, l->tcp->congestion, c->mss);
+    tcp_conn_pace(c, h->retries > 0);
     c->recover = h->iss;
     return c;
 }
@@ -341,6 +364,8 @@ void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
         if (s->seq == rcv_nxt) {
             tcp->counters.resets_in++;
             tcp_half_free(h);
+        } else if (in_window) {
+            half_challenge(h);
         }
     } else if ((s->flags & TCP_SYN) || (!in_window && (s->flags & TCP_ACK))) {
         /* Our SYN-ACK was lost; or a new attempt from the same port, which

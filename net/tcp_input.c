@@ -37,20 +37,34 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
     }
 }
 
+void tcp_conn_pace(struct tcp_conn *c, bool repeated)
+{
+    tcp_cc_init(&c->cc, c->tcp->congestion, c->mss);
+    if (repeated)
+        c->cc.cwnd = c->mss; /* RFC 5681 section 3.1 */
+}
+
 /* An ACK that makes a confused or forged peer show itself (RFC 5961), at most
  * one in a while, each connection counting for itself (section 7). */
-static void challenge(struct tcp_conn *c)
+bool tcp_may_challenge(struct tcp *tcp, uint16_t *last)
 {
     /* This wraps within a minute or so: one more may be held back. */
-    uint16_t now = (uint16_t)tcp_clock(c->tcp);
+    uint16_t now = (uint16_t)tcp_clock(tcp);
 
-    if (c->challenged != 0 &&
-        tcp_clock_ns((uint16_t)(now - c->challenged)) < TCP_CHALLENGE_GAP) {
-        c->tcp->counters.challenges_held++;
-        return;
+    if (*last != 0 &&
+        tcp_clock_ns((uint16_t)(now - *last)) < TCP_CHALLENGE_GAP) {
+        tcp->counters.challenges_held++;
+        return false;
     }
-    c->challenged = now;
-    c->tcp->counters.challenges++;
+    *last = now;
+    tcp->counters.challenges++;
+    return true;
+}
+
+static void challenge(struct tcp_conn *c)
+{
+    if (!tcp_may_challenge(c->tcp, &c->challenged))
+        return;
     c->ack_now = true;
     tcp_conn_work(c);
 }
@@ -94,7 +108,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
     c->rcv_nxt = s->seq + 1;
     c->rcv_adv = c->rcv_nxt + UINT16_MAX;
     tcp_conn_learn(c, s);
-    tcp_cc_init(&c->cc, tcp->congestion, c->mss);
+    tcp_conn_pace(c, c->retries > 0);
     c->recover = c->iss;
     c->snd_wnd = c->snd_wnd_max = s->window;
     c->snd_wl1 = s->seq;
@@ -295,9 +309,11 @@ static bool update_window(struct tcp_conn *c, const struct tcp_segment *s)
     if (window > c->snd_wnd_max)
         c->snd_wnd_max = window;
     if (window > 0 && c->probing) {
-        /* The window is open again: send at once. */
+        /* The window is open again: send at once. What grew was the time
+         * between probes, and says nothing of the path. */
         c->probing = false;
         c->retries = 0;
+        tcp_rtt_restart(&c->rtt);
         c->retransmit_at = TIME_NEVER;
         if (c->snd_una != c->snd_max)
             c->retransmit_at = loop_deadline(c->tcp->env->loop, c->rtt.rto);
@@ -332,6 +348,7 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
         tcp_rtt_handshake(&c->rtt,
                           time_since(c->tcp->env->loop->now, c->sent_at),
                           c->retries > 0);
+        tcp_conn_pace(c, c->retries > 0);
         c->retries = 0;
         c->retransmit_at = TIME_NEVER;
         connected(c);

@@ -330,11 +330,10 @@ static uint32_t send_again(struct tcp_conn *c, uint32_t left, uint32_t right)
 {
     uint32_t data_end = c->snd_una + c->send_bytes;
     uint32_t len = smaller(right - left, segment_room(c));
-    bool fin = seq_gt(right, data_end) && left + len >= data_end;
 
     if (seq_gt(left + len, data_end))
         len = data_end - left;
-    fin = fin && left + len == data_end;
+    bool fin = seq_gt(right, data_end) && left + len == data_end;
     uint32_t space =
         send_segment(c, &c->sending->again, left, len, c->mss, fin);
     if (space > 0) {
@@ -355,6 +354,8 @@ void tcp_send_probe(struct tcp_conn *c)
 
     if (seq_gt(end, c->snd_max))
         c->snd_max = end;
+    if (c->sending != NULL)
+        tcp_sent_probed(&c->sending->sent);
 }
 
 /* A segment that was not full has not been acknowledged. */

@@ -1,12 +1,25 @@
 /* The retransmission timeout (RFC 6298). */
 #include "net/tcp_conn.h"
 
-/* The clock granularity G of RFC 6298: the timer wheel's tick. */
-#define GRANULARITY NANOSECONDS(1 << TIMER_TICK_BITS)
-
 void tcp_rtt_init(struct tcp_rtt *rtt)
 {
     *rtt = (struct tcp_rtt){.rto = TCP_RTO_INITIAL, .least = TIME_NEVER};
+}
+
+void tcp_rtt_restart(struct tcp_rtt *rtt)
+{
+    uint64_t variance = 4 * rtt->rttvar;
+
+    if (rtt->srtt == 0) {
+        rtt->rto = TCP_RTO_INITIAL;
+        return;
+    }
+    /* However steady the path, the peer may delay an ACK. */
+    if (variance < TCP_RTO_MIN)
+        variance = TCP_RTO_MIN;
+    rtt->rto = rtt->srtt + variance;
+    if (rtt->rto > TCP_RTO_MAX)
+        rtt->rto = TCP_RTO_MAX;
 }
 
 /* RFC 6298 section 2.2 and 2.3, alpha 1/8 and beta 1/4. */
@@ -25,14 +38,7 @@ void tcp_rtt_sample(struct tcp_rtt *rtt, uint64_t sample)
         rtt->rttvar = rtt->rttvar - rtt->rttvar / 4 + difference / 4;
         rtt->srtt = rtt->srtt - rtt->srtt / 8 + sample / 8;
     }
-    uint64_t variance = 4 * rtt->rttvar;
-    if (variance < GRANULARITY)
-        variance = GRANULARITY;
-    rtt->rto = rtt->srtt + variance;
-    if (rtt->rto < TCP_RTO_MIN)
-        rtt->rto = TCP_RTO_MIN;
-    if (rtt->rto > TCP_RTO_MAX)
-        rtt->rto = TCP_RTO_MAX;
+    tcp_rtt_restart(rtt);
 }
 
 void tcp_rtt_handshake(struct tcp_rtt *rtt, uint64_t took, bool repeated)

@@ -200,6 +200,12 @@ void tcp_sent_again(struct tcp_sent *s, uint32_t left, uint32_t right,
     }
 }
 
+void tcp_sent_probed(struct tcp_sent *s)
+{
+    if (s->count > 0)
+        record_of(s, 0)->flags |= TCP_SENT_AGAIN;
+}
+
 /* ----- Acknowledgments ----- */
 
 /* `len` bytes up to `end` of record `r` have arrived, we hear. RFC 8985

@@ -118,6 +118,10 @@ void tcp_sent_add(struct tcp_sent *s, uint32_t end, uint64_t now);
 void tcp_sent_again(struct tcp_sent *s, uint32_t left, uint32_t right,
                     uint64_t now);
 
+/* The first byte in flight was sent again to ask for a window. Where its record
+ * stands does not change; but it cannot be timed any more. */
+void tcp_sent_probed(struct tcp_sent *s);
+
 /*
  * Everything before `ack` was acknowledged; it is at most tcp_sent_end. To be
  * called for each ACK, after tcp_sent_sack for each of its blocks.

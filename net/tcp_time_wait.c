@@ -193,7 +193,8 @@ bool tcp_time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
     /* RFC 1337: a RST must not cut TIME_WAIT short. */
     if (s->flags & TCP_RST)
         return true;
-    if ((s->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+    if ((s->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN &&
+        tcp_find_listener(tcp, t->tuple.local_port) != NULL) {
         /* RFC 6191 section 2, and RFC 1122 section 4.2.2.13 without
          * timestamps: later than anything the old connection sent. */
         bool newer = seq_gt(s->seq, t->rcv_nxt);

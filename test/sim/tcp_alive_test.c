@@ -164,6 +164,28 @@ static void a_window_shut_for_ever_ends_at_the_user_timeout_RFC_9293_s3_8_6_1(
     end(s);
 }
 
+/* What we read meanwhile is no answer to what we wrote. */
+static void reading_does_not_put_off_the_user_timeout_RFC_9293_s3_9_1(void)
+{
+    struct script *s = script_new();
+    enum err err = ERR_AGAIN;
+
+    script_establish(s, false);
+    CHECK_EQ(fata_tcp_set_user_timeout(s->flow, SECONDS(20)), OK);
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1, .shut = true);
+    script_write(s, 100);
+    for (uint32_t i = 0; i < 25 && err != ERR_TIMEOUT; i++) {
+        INJECT(s, .flags = "PA", .seq = 1 + 10 * i, .ack = 1, .len = 10,
+               .shut = true);
+        CHECK(script_read(s, 10));
+        script_ignore(s, SECONDS(1));
+        err = script_try_read(s);
+    }
+    CHECK_EQ(err, ERR_TIMEOUT);
+    fata_flow_close(s->flow);
+    end(s);
+}
+
 static void progress_restarts_the_user_timeout_RFC_9293_s3_9_1(void)
 {
     struct script *s = script_new();
@@ -212,6 +234,7 @@ int main(void)
     RUN(the_peer_s_keep_alives_are_answered_RFC_9293_s3_8_4);
     RUN(data_that_nobody_acknowledges_end_at_the_user_timeout_RFC_9293_s3_9_1);
     RUN(a_window_shut_for_ever_ends_at_the_user_timeout_RFC_9293_s3_8_6_1);
+    RUN(reading_does_not_put_off_the_user_timeout_RFC_9293_s3_9_1);
     RUN(progress_restarts_the_user_timeout_RFC_9293_s3_9_1);
     RUN(without_delay_small_writes_go_at_once_RFC_9293_s3_7_4);
     return test_result();

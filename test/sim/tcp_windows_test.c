@@ -94,6 +94,27 @@ static void a_window_that_shuts_over_data_in_flight_opens_again_RFC_9293_s3_8_6(
     end(s);
 }
 
+/* Its ACK is of the probe, not of what was sent long before (RFC 6298 section
+ * 3: Karn's algorithm). */
+static void a_probe_of_what_was_lost_does_not_time_the_path_RFC_6298_s3(void)
+{
+    struct script *s = script_new();
+
+    script_establish(s, false);
+    script_write(s, 10 * (size_t)MSS);
+    script_ignore(s, 0);
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1, .shut = true);
+    for (int i = 0; i < 20; i++) {
+        script_ignore(s, SECONDS(1));
+        INJECT(s, .flags = "A", .seq = 1, .ack = 1, .shut = true);
+    }
+    CHECK(conn_of(s)->probing);
+    INJECT(s, .flags = "A", .seq = 1, .ack = 2);
+    script_ignore(s, 0);
+    CHECK(conn_of(s)->rtt.srtt < SECONDS(1));
+    end(s);
+}
+
 static void an_old_segment_does_not_set_the_window_RFC_9293_s3_10_7_4(void)
 {
     struct script *s = script_new();
@@ -165,6 +186,25 @@ static void a_window_shut_after_data_is_probed_RFC_9293_s3_8_6_1(void)
                   .len = 1);
     EXPECT_WITHIN(s, SECONDS(2), .flags = "A", .seq = 1 + 10 * MSS, .ack = 1,
                   .len = 1);
+    end(s);
+}
+
+/* What grew was the time between probes: it says nothing of the path. */
+static void probes_do_not_slow_down_what_follows_them_RFC_9293_s3_8_6_1(void)
+{
+    struct script *s = script_new();
+
+    script_establish(s, false);
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1, .shut = true);
+    script_write(s, 100);
+    for (int i = 0; i < 8; i++) {
+        EXPECT_WITHIN(s, SECONDS(61), .flags = "A", .seq = 1, .ack = 1,
+                      .len = 1);
+        INJECT(s, .flags = "A", .seq = 1, .ack = 1, .shut = true);
+    }
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1);
+    EXPECT(s, .flags = "PA", .seq = 1, .ack = 1, .len = 100);
+    EXPECT_WITHIN(s, SECONDS(1), .flags = "PA", .seq = 1, .ack = 1, .len = 100);
     end(s);
 }
 
@@ -632,15 +672,77 @@ static void losses_across_the_ends_of_the_numbers_are_repaired_RFC_9293_s3_4(
     }
 }
 
+/* The last number of all is the FIN's. */
+static void a_fin_at_the_end_of_the_numbers_is_repaired_RFC_9293_s3_4(void)
+{
+    for (int with_data = 0; with_data < 2; with_data++) {
+        struct script *s = establish_below(0);
+        uint32_t last = UINT32_MAX - s->our_isn, from = last - 100;
+        script_write(s, from - 1);
+        script_ignore(s, 0);
+        for (int i = 0; i < 10; i++) {
+            INJECT(s, .flags = "A", .seq = 1,
+                   .ack = conn_of(s)->snd_max - s->our_isn);
+            script_ignore(s, MILLISECONDS(50));
+        }
+        CHECK_EQ(fata_flow_drained(s->flow), OK);
+        script_write(s, 100);
+        if (!with_data) {
+            EXPECT(s, .flags = "PA", .seq = from, .ack = 1, .len = 100);
+            INJECT(s, .flags = "A", .seq = 1, .ack = last);
+            from = last;
+        }
+        fata_flow_shutdown(s->flow);
+        EXPECT(s, .flags = with_data ? "FPA" : "FA", .seq = from, .ack = 1,
+               .len = last - from);
+        EXPECT_WITHIN(s, SECONDS(2), .flags = with_data ? "FPA" : "FA",
+                      .seq = from, .ack = 1, .len = last - from);
+        end(s);
+    }
+}
+
+/* Who lost a SYN begins with a segment. */
+static void after_a_lost_syn_one_segment_is_sent_RFC_5681_s3_1(void)
+{
+    for (int passive = 0; passive < 2; passive++) {
+        struct script *s = script_new();
+        if (passive) {
+            script_listen(s);
+            INJECT(s, .flags = "S", .mss = MSS);
+            EXPECT(s, .flags = "SA", .ack = 1);
+            EXPECT_WITHIN(s, SECONDS(3), .flags = "SA", .ack = 1);
+            INJECT(s, .flags = "A", .seq = 1, .ack = 1);
+        } else {
+            script_connect(s);
+            EXPECT(s, .flags = "S");
+            EXPECT_WITHIN(s, SECONDS(3), .flags = "S");
+            INJECT(s, .flags = "SA", .ack = 1, .mss = MSS);
+            EXPECT(s, .flags = "A", .seq = 1, .ack = 1);
+        }
+        script_write(s, 10 * (size_t)MSS);
+        EXPECT(s, .flags = "A", .seq = 1, .ack = 1, .len = MSS);
+        EXPECT_NONE(s, MILLISECONDS(1));
+        INJECT(s, .flags = "A", .seq = 1, .ack = 1 + MSS);
+        EXPECT(s, .flags = "A", .seq = 1 + MSS, .ack = 1, .len = MSS);
+        EXPECT(s, .flags = "A", .seq = 1 + 2 * MSS, .ack = 1, .len = MSS);
+        EXPECT_NONE(s, MILLISECONDS(1));
+        end(s);
+    }
+}
+
 int main(void)
 {
+    RUN(a_fin_at_the_end_of_the_numbers_is_repaired_RFC_9293_s3_4);
+    RUN(after_a_lost_syn_one_segment_is_sent_RFC_5681_s3_1);
     RUN(a_full_window_is_not_overrun_RFC_9293_s3_8_6);
     RUN(a_window_that_shrinks_is_obeyed_RFC_9293_s3_8_6);
     RUN(a_window_that_shuts_over_data_in_flight_opens_again_RFC_9293_s3_8_6);
+    RUN(a_probe_of_what_was_lost_does_not_time_the_path_RFC_6298_s3);
     RUN(an_old_segment_does_not_set_the_window_RFC_9293_s3_10_7_4);
     RUN(a_shut_window_is_probed_and_the_probe_s_ack_opens_it_RFC_9293_s3_8_6_1);
     RUN(probes_go_on_byte_by_byte_while_they_are_taken_RFC_9293_s3_8_6_1);
     RUN(a_window_shut_after_data_is_probed_RFC_9293_s3_8_6_1);
+    RUN(probes_do_not_slow_down_what_follows_them_RFC_9293_s3_8_6_1);
     RUN(probes_that_nobody_answers_end_RFC_9293_s3_8_6_1);
     RUN(a_fin_goes_into_a_shut_window_no_sooner_than_its_data);
     RUN(what_our_peer_sends_is_heard_while_its_window_is_shut);
