@@ -11,6 +11,9 @@ enum {
     OPTION_TIMESTAMPS = 8,
     SACK_BLOCK_LEN = 8,
     SACK_HEADER_LEN = 4, /* kind and length, and two of padding before them */
+    /* Two of padding, kind and length. */
+    TIMESTAMPS_START = OPTION_NOP << 24 | OPTION_NOP << 16 |
+                       OPTION_TIMESTAMPS << 8 | 10,
 };
 
 /* RFC 2018 section 3: whole blocks, at least one; 40 bytes of options have no
@@ -88,12 +91,31 @@ static bool parse_options(struct bytes options, struct tcp_segment *segment)
     return true;
 }
 
+/* Nearly all segments have these options and no others, laid out in this way
+ * (RFC 7323 appendix A). False if these are not. */
+static bool parse_timestamps_alone(struct bytes options,
+                                   struct tcp_segment *segment)
+{
+    if (options.len != TCP_TIMESTAMPS_LEN)
+        return false;
+    struct reader r = reader_of(bytes_of(options.at, TCP_TIMESTAMPS_LEN));
+    if (get_be32(&r) != TIMESTAMPS_START)
+        return false;
+    segment->has_timestamps = true;
+    segment->ts_value = get_be32(&r);
+    segment->ts_echo = get_be32(&r);
+    return true;
+}
+
 bool tcp_segment_parse(struct bytes bytes, struct tcp_segment *segment,
                        uint32_t *header_len)
 {
-    struct reader r = reader_of(bytes);
     struct tcp_segment s = {0};
 
+    if (bytes.len < TCP_HEADER_LEN)
+        return false;
+    /* Of a length the compiler knows, so that it need not check each field. */
+    struct reader r = reader_of(bytes_of(bytes.at, TCP_HEADER_LEN));
     s.source = get_be16(&r);
     s.destination = get_be16(&r);
     s.seq = get_be32(&r);
@@ -101,12 +123,14 @@ bool tcp_segment_parse(struct bytes bytes, struct tcp_segment *segment,
     uint32_t offset = (uint32_t)(get_u8(&r) >> 4) * 4;
     s.flags = get_u8(&r);
     s.window = get_be16(&r);
-    (void)get_be16(&r); /* checksum: the caller's */
-    (void)get_be16(&r); /* urgent pointer: urgent data is ordinary data */
-    if (r.failed || offset < TCP_HEADER_LEN)
+    /* Then the checksum, which is the caller's, and the urgent pointer: urgent
+     * data is ordinary data. */
+    assert(!r.failed);
+    if (offset < TCP_HEADER_LEN || offset > bytes.len)
         return false;
-    struct bytes options = get_bytes(&r, offset - TCP_HEADER_LEN);
-    if (r.failed || !parse_options(options, &s))
+    struct bytes options =
+        bytes_after(bytes_first(bytes, offset), TCP_HEADER_LEN);
+    if (!parse_timestamps_alone(options, &s) && !parse_options(options, &s))
         return false;
 
     *segment = s;
@@ -153,60 +177,62 @@ uint32_t tcp_segment_len(const struct tcp_segment *segment)
     return len;
 }
 
+/* Four bytes of options. */
+static void put_options(struct writer *w, uint32_t a, uint32_t b, uint32_t c,
+                        uint32_t d)
+{
+    put_be32(w, a << 24 | b << 16 | c << 8 | d);
+}
+
 static void emit_sack(const struct tcp_segment *segment, struct writer *w)
 {
     uint32_t blocks = sack_blocks(segment, len_without_sack(segment));
 
     if (blocks == 0)
         return;
-    put_u8(w, OPTION_NOP);
-    put_u8(w, OPTION_NOP);
-    put_u8(w, OPTION_SACK);
-    put_u8(w, (uint8_t)(2 + blocks * SACK_BLOCK_LEN));
+    put_options(w, OPTION_NOP, OPTION_NOP, OPTION_SACK,
+                2 + blocks * SACK_BLOCK_LEN);
     for (uint32_t i = 0; i < blocks; i++) {
         put_be32(w, segment->sack[i].left);
         put_be32(w, segment->sack[i].right);
     }
 }
 
-void tcp_segment_emit(const struct tcp_segment *segment, struct writer *w)
+/* SACK-permitted takes the place of the timestamps' padding. */
+static void emit_options(const struct tcp_segment *segment, struct writer *w)
 {
-    put_be16(w, segment->source);
-    put_be16(w, segment->destination);
-    put_be32(w, segment->seq);
-    put_be32(w, segment->ack);
-    put_u8(w, (uint8_t)(tcp_segment_len(segment) / 4 << 4));
-    put_u8(w, segment->flags);
-    put_be16(w, segment->window);
-    put_be16(w, 0);
-    put_be16(w, 0);
-    if (segment->mss != 0) {
-        put_u8(w, OPTION_MSS);
-        put_u8(w, 4);
-        put_be16(w, segment->mss);
-    }
-    if (segment->has_scale) {
-        put_u8(w, OPTION_NOP);
-        put_u8(w, OPTION_SCALE);
-        put_u8(w, 3);
-        put_u8(w, segment->scale);
-    }
-    /* SACK-permitted takes the place of the timestamps' padding. */
-    if (segment->sack_permitted) {
-        put_u8(w, OPTION_SACK_PERMITTED);
-        put_u8(w, 2);
-    }
-    if (segment->has_timestamps || segment->sack_permitted) {
-        if (!(segment->has_timestamps && segment->sack_permitted)) {
-            put_u8(w, OPTION_NOP);
-            put_u8(w, OPTION_NOP);
-        }
-    }
+    if (segment->mss != 0)
+        put_options(w, OPTION_MSS, 4, segment->mss >> 8, segment->mss & 0xff);
+    if (segment->has_scale)
+        put_options(w, OPTION_NOP, OPTION_SCALE, 3, segment->scale);
     if (segment->has_timestamps) {
-        put_u8(w, OPTION_TIMESTAMPS);
-        put_u8(w, 10);
+        if (segment->sack_permitted)
+            put_options(w, OPTION_SACK_PERMITTED, 2, OPTION_TIMESTAMPS, 10);
+        else
+            put_be32(w, TIMESTAMPS_START);
         put_be32(w, segment->ts_value);
         put_be32(w, segment->ts_echo);
+    } else if (segment->sack_permitted) {
+        put_options(w, OPTION_SACK_PERMITTED, 2, OPTION_NOP, OPTION_NOP);
     }
     emit_sack(segment, w);
+}
+
+void tcp_segment_emit(const struct tcp_segment *segment, struct writer *w)
+{
+    uint8_t *at = put_room(w, TCP_HEADER_LEN);
+
+    if (at == NULL)
+        return;
+    struct writer header = writer_to(at, TCP_HEADER_LEN);
+    put_be16(&header, segment->source);
+    put_be16(&header, segment->destination);
+    put_be32(&header, segment->seq);
+    put_be32(&header, segment->ack);
+    put_u8(&header, (uint8_t)(tcp_segment_len(segment) / 4 << 4));
+    put_u8(&header, segment->flags);
+    put_be16(&header, segment->window);
+    put_be32(&header, 0); /* checksum and urgent pointer */
+    assert(!header.failed);
+    emit_options(segment, w);
 }
