@@ -2,9 +2,10 @@
 #include "net/checksum.h"
 
 /*
- * Two 64-bit lanes, of which each load adds its even and its odd 32-bit words
- * apart: no carry is lost before 2^32 loads, and the processor's vector unit
- * does it 16 bytes at a time.
+ * Two 64-bit lanes, each of two 32-bit words. Their sum as 64-bit integers
+ * loses carries, and the upper words are summed a second time by themselves;
+ * what the lower ones sum to is the difference, exactly, for up to 2^32 loads.
+ * The processor's vector unit does it 16 bytes at a time.
  */
 typedef uint64_t lanes __attribute__((vector_size(16)));
 
@@ -28,13 +29,14 @@ static uint64_t fold32(uint64_t sum)
     return (sum >> 32) + (sum & 0xffffffff);
 }
 
+/* Adding the halves to one another both ways leaves in the upper one their sum
+ * with the carry it gave. */
 static uint16_t fold16(uint64_t sum)
 {
-    sum = fold32(sum);
-    sum = fold32(sum);
-    sum = (sum >> 16) + (sum & 0xffff);
-    sum = (sum >> 16) + (sum & 0xffff);
-    return (uint16_t)sum;
+    sum += sum << 32 | sum >> 32;
+    uint32_t half = (uint32_t)(sum >> 32);
+    half += half << 16 | half >> 16;
+    return (uint16_t)(half >> 16);
 }
 
 static uint16_t swapped_unless_big_endian(uint16_t v)
@@ -49,41 +51,40 @@ static uint16_t swapped_unless_big_endian(uint16_t v)
 /* Sum of at least 64 bytes; *at and *len are left at the rest, below 64. */
 static uint64_t sum_blocks(const uint8_t **at, size_t *len)
 {
-    const lanes low = {0xffffffff, 0xffffffff};
-    lanes even0 = {0}, odd0 = {0}, even1 = {0}, odd1 = {0};
+    lanes both0 = {0}, upper0 = {0}, both1 = {0}, upper1 = {0};
     const uint8_t *p = *at;
     size_t n = *len;
 
     do {
         lanes a = load_lanes(p), b = load_lanes(p + 16);
         lanes c = load_lanes(p + 32), d = load_lanes(p + 48);
-        even0 += a & low;
-        odd0 += a >> 32;
-        even1 += b & low;
-        odd1 += b >> 32;
-        even0 += c & low;
-        odd0 += c >> 32;
-        even1 += d & low;
-        odd1 += d >> 32;
+        both0 += a;
+        upper0 += a >> 32;
+        both1 += b;
+        upper1 += b >> 32;
+        both0 += c;
+        upper0 += c >> 32;
+        both1 += d;
+        upper1 += d >> 32;
         p += 64;
         n -= 64;
     } while (n >= 64);
     *at = p;
     *len = n;
-    lanes sum = even0 + odd0 + even1 + odd1;
+    lanes upper = upper0 + upper1;
+    lanes sum = both0 + both1 - (upper << 32) + upper;
     return fold32(sum[0]) + fold32(sum[1]);
 }
 
 /* The sum of 16-bit words in memory order, as if `at` began with one. */
 static uint64_t sum_words(const uint8_t *at, size_t len)
 {
-    uint64_t sum = 0;
+    unsigned __int128 sum = 0;
 
     if (len >= 64)
         sum = sum_blocks(&at, &len);
     while (len >= 8) {
-        uint64_t v = load64(at);
-        sum += fold32(v);
+        sum += load64(at);
         at += 8;
         len -= 8;
     }
@@ -106,7 +107,7 @@ static uint64_t sum_words(const uint8_t *at, size_t len)
         memcpy(&v, (uint8_t[2]){*at, 0}, sizeof v);
         sum += v;
     }
-    return sum;
+    return fold32((uint64_t)sum) + (uint64_t)(sum >> 64);
 }
 
 void checksum_add(struct checksum *c, struct bytes data)

@@ -237,19 +237,25 @@ void ip_leave(struct ip *ip, const struct fata_ip *group)
     ip_rearm(ip);
 }
 
+static uint32_t word_at(const struct fata_ip *ip, size_t i)
+{
+    return (uint32_t)ip->at[i] << 24 | (uint32_t)ip->at[i + 1] << 16 |
+           (uint32_t)ip->at[i + 2] << 8 | ip->at[i + 3];
+}
+
 uint32_t ip_pseudo_sum(const struct fata_ip *source,
                        const struct fata_ip *destination, uint8_t protocol,
                        uint32_t len)
 {
-    /* The prefix of an IPv4 address is not on the wire. */
-    size_t from = fata_ip_is_v4(source) ? 12 : 0;
-    uint32_t sum = protocol + (len >> 16) + (len & 0xffff);
+    uint64_t sum = (uint64_t)word_at(source, 12) + word_at(destination, 12);
 
-    for (size_t i = from; i < sizeof source->at; i += 2) {
-        sum += (uint32_t)(source->at[i] << 8 | source->at[i + 1]);
-        sum += (uint32_t)(destination->at[i] << 8 | destination->at[i + 1]);
+    /* The prefix of an IPv4 address is not on the wire. */
+    if (!fata_ip_is_v4(source)) {
+        for (size_t i = 0; i < 12; i += 4)
+            sum += (uint64_t)word_at(source, i) + word_at(destination, i);
     }
-    return sum;
+    return (uint32_t)(sum & 0xffff) + (uint32_t)(sum >> 16 & 0xffff) +
+           (uint32_t)(sum >> 32) + protocol + (len >> 16) + (len & 0xffff);
 }
 
 bool ip_address_at(const struct ip *ip, uint32_t index,

@@ -65,29 +65,38 @@ void fata_ipv4_put(struct writer *w, const struct fata_ipv4 *h)
     assert(h->header_len % 4 == 0 && h->header_len <= FATA_IPV4_HEADER_MAX);
     assert(h->fragment_offset % 8 == 0);
 
-    uint8_t *at = put_room(w, h->header_len);
+    uint8_t *at = put_room(w, FATA_IPV4_HEADER_LEN);
     if (at == NULL)
         return;
-    struct writer header = writer_to(at, h->header_len);
-    put_u8(&header, (uint8_t)(0x40 | h->header_len / 4));
-    put_u8(&header, h->traffic_class);
+    uint16_t start =
+        (uint16_t)((0x40 | h->header_len / 4) << 8 | h->traffic_class);
+    uint16_t flags = (uint16_t)(h->fragment_offset / 8 |
+                                (h->dont_fragment ? FLAG_DONT_FRAGMENT : 0) |
+                                (h->more_fragments ? FLAG_MORE_FRAGMENTS : 0));
+    uint16_t life = (uint16_t)(h->ttl << 8 | h->protocol);
+
+    /* Summed as it is known: reading back what was just written, in words of
+     * another size, would have the processor wait. */
+    struct checksum sum = {0};
+    checksum_add_sum(&sum, (uint32_t)start + h->total_len + h->id + flags +
+                               life + (h->source >> 16) + (h->source & 0xffff) +
+                               (h->destination >> 16) +
+                               (h->destination & 0xffff));
+    if (h->options.len > 0)
+        checksum_add(&sum, h->options);
+
+    struct writer header = writer_to(at, FATA_IPV4_HEADER_LEN);
+    put_be16(&header, start);
     put_be16(&header, h->total_len);
     put_be16(&header, h->id);
-    put_be16(&header,
-             (uint16_t)(h->fragment_offset / 8 |
-                        (h->dont_fragment ? FLAG_DONT_FRAGMENT : 0) |
-                        (h->more_fragments ? FLAG_MORE_FRAGMENTS : 0)));
-    put_u8(&header, h->ttl);
-    put_u8(&header, h->protocol);
-    put_be16(&header, 0);
+    put_be16(&header, flags);
+    put_be16(&header, life);
+    put_be16(&header, checksum_result(&sum));
     put_be32(&header, h->source);
     put_be32(&header, h->destination);
-    put_bytes(&header, h->options);
-
-    struct checksum sum = {0};
-    checksum_add(&sum, written(&header));
-    struct writer field = writer_to(at + 10, 2);
-    put_be16(&field, checksum_result(&sum));
+    assert(!header.failed);
+    if (h->options.len > 0)
+        put_bytes(w, h->options);
 }
 
 enum fata_ipv4_options fata_ipv4_check_options(struct bytes options)

@@ -12,8 +12,8 @@ enum {
     SACK_BLOCK_LEN = 8,
     SACK_HEADER_LEN = 4, /* kind and length, and two of padding before them */
     /* Two of padding, kind and length. */
-    TIMESTAMPS_START = OPTION_NOP << 24 | OPTION_NOP << 16 |
-                       OPTION_TIMESTAMPS << 8 | 10,
+    TIMESTAMPS_START =
+        OPTION_NOP << 24 | OPTION_NOP << 16 | OPTION_TIMESTAMPS << 8 | 10,
 };
 
 /* RFC 2018 section 3: whole blocks, at least one; 40 bytes of options have no
