@@ -121,18 +121,17 @@ static uint64_t tuple_secret(const struct tcp *tcp,
     return secret;
 }
 
-/* RFC 6528 section 3: ISN = M + F(tuple, key), M a clock of 4 microseconds. */
-uint32_t tcp_isn(struct tcp *tcp, const struct tcp_tuple *tuple)
+struct tcp_numbers tcp_numbers(const struct tcp *tcp,
+                               const struct tcp_tuple *tuple)
 {
-    return (uint32_t)(tcp->env->loop->now / 4000) +
-           (uint32_t)tuple_secret(tcp, tuple);
-}
+    uint64_t secret = tuple_secret(tcp, tuple);
 
-/* RFC 7323 section 5.4 wants an offset per connection; one per tuple also
- * grows across connections of one tuple, as RFC 6191 likes it. */
-uint32_t tcp_timestamp_offset(struct tcp *tcp, const struct tcp_tuple *tuple)
-{
-    return (uint32_t)(tuple_secret(tcp, tuple) >> 32);
+    /* RFC 6528 section 3: ISN = M + F(tuple, key), M a clock of 4
+     * microseconds. */
+    return (struct tcp_numbers){
+        .iss = (uint32_t)(tcp->env->loop->now / 4000) + (uint32_t)secret,
+        .ts_offset = (uint32_t)(secret >> 32),
+    };
 }
 
 struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -368,7 +367,8 @@ static void output_task(struct loop_task *task)
 
     if (!list_empty(&tcp->starved))
         feed_starved(tcp);
-    while ((first = list_take_first(&tcp->work)) != NULL) {
+    list_append(&tcp->work, &tcp->work_end);
+    while ((first = list_take_first(&tcp->work)) != &tcp->work_end) {
         struct tcp_conn *c = CONTAINER_OF(first, struct tcp_conn, work);
         c->working = false;
         tcp_output(c);
@@ -377,6 +377,9 @@ static void output_task(struct loop_task *task)
         if (c->starved && !list_linked(&c->work))
             join_starved(c);
     }
+    /* What is there now is for the next round. */
+    if (!list_empty(&tcp->work))
+        loop_defer(tcp->env->loop, task);
 }
 
 /* Timers. */
@@ -654,9 +657,10 @@ enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
     c->connected = connected;
     c->flow.context = context;
     c->state = TCP_SYN_SENT;
-    c->iss = tcp_isn(tcp, &tuple);
+    struct tcp_numbers numbers = tcp_numbers(tcp, &tuple);
+    c->iss = numbers.iss;
+    c->ts_offset = numbers.ts_offset;
     c->snd_una = c->snd_nxt = c->snd_max = c->iss;
-    c->ts_offset = tcp_timestamp_offset(tcp, &tuple);
     tcp_cc_init(&c->cc, tcp->congestion, c->mss);
     tcp_conn_work(c);
     *attempt = c;

@@ -21,7 +21,8 @@
  * Work is done in two steps. A segment that arrives, a timer or a call of the
  * application changes the connection and puts it on tcp->work; at the end of
  * the loop's round tcp_output sends for each what it then has to send. So a
- * batch of segments is answered once, and an answer carries the ACK.
+ * batch of segments is answered once, and an answer carries the ACK. Who has
+ * more to send than a burst comes on tcp->work again, for the next round.
  */
 #ifndef NET_TCP_CONN_H
 #define NET_TCP_CONN_H
@@ -62,7 +63,10 @@ enum {
     /* Of all packet buffers, the part that may hold data not read yet... */
     TCP_RECEIVE_FRACTION = 2,
     TCP_REORDER_FRACTION = 8, /* ...and data out of order */
-    TCP_DUPACKS = 3,          /* RFC 5681 section 3.2 */
+    /* New data of one connection in one round; and if the device cuts it. */
+    TCP_BURST = 64 * 1024,
+    TCP_BURST_CUT = 256 * 1024,
+    TCP_DUPACKS = 3, /* RFC 5681 section 3.2 */
     TCP_SYN_RETRIES = 6,
     TCP_RETRIES = 12, /* of data, before the connection is given up */
 };
@@ -324,6 +328,7 @@ struct tcp {
     struct pool sending_pool, sent_pool, sacks_pool;
     const struct tcp_cc_ops *congestion; /* of new connections */
     struct list work;
+    struct list work_end; /* behind it: what is for the next round */
     struct list starved;
     struct timer starved_timer;
     /* Of packet buffers, in the queues of all connections. */
@@ -354,8 +359,16 @@ static inline uint32_t tcp_hash(const struct tcp *tcp,
 }
 struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
                           uint32_t hash);
-uint32_t tcp_isn(struct tcp *tcp, const struct tcp_tuple *tuple);
-uint32_t tcp_timestamp_offset(struct tcp *tcp, const struct tcp_tuple *tuple);
+/*
+ * Where a new connection's numbers start. RFC 7323 section 5.4 wants an offset
+ * of timestamps per connection; one per tuple also grows across connections of
+ * one tuple, as RFC 6191 likes it.
+ */
+struct tcp_numbers {
+    uint32_t iss, ts_offset;
+};
+struct tcp_numbers tcp_numbers(const struct tcp *tcp,
+                               const struct tcp_tuple *tuple);
 struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
                               uint32_t hash);
 /* The connection is over, for the reason `why` (OK: in order). */

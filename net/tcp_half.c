@@ -140,7 +140,7 @@ static void send_cookie(struct tcp_listener *l, const struct tcp_segment *syn,
     uint32_t ts_value = 0;
 
     if (offer.timestamps)
-        ts_value = tcp_ts_now(tcp, tcp_timestamp_offset(tcp, tuple));
+        ts_value = tcp_ts_now(tcp, tcp_numbers(tcp, tuple).ts_offset);
     uint32_t iss =
         tcp_cookie_make(&tcp->cookies, tcp->env->random, tcp->env->loop->now,
                         tuple, syn->seq, &offer, &ts_value);
@@ -160,12 +160,13 @@ static void syn_input(struct tcp_listener *l, const struct tcp_segment *s,
         send_cookie(l, s, tuple);
         return;
     }
-    h->iss = tcp_isn(tcp, tuple);
+    struct tcp_numbers numbers = tcp_numbers(tcp, tuple);
+    h->iss = numbers.iss;
     /* RFC 1122 section 4.2.2.13: beyond all that the old connection sent, in
      * which it may have been faster than the clock of the numbers. */
     if (before != NULL && seq_leq(h->iss, before->snd_nxt))
         h->iss = before->snd_nxt + UINT16_MAX;
-    h->ts_offset = tcp_timestamp_offset(tcp, tuple);
+    h->ts_offset = numbers.ts_offset;
     h->irs = s->seq;
     h->window = s->window;
     h->offer = offer_of(s);
@@ -284,7 +285,7 @@ static bool cookie_input(struct tcp_listener *l, struct ip_in *packet,
         return true;
     }
     if (s->has_timestamps)
-        h.ts_offset = tcp_timestamp_offset(tcp, tuple);
+        h.ts_offset = tcp_numbers(tcp, tuple).ts_offset;
     struct tcp_conn *c = establish(l, tuple, hash, &h);
     if (c == NULL) {
         refuse(tcp, tuple, packet, s, len);

@@ -183,7 +183,7 @@ static void answer_from_time_wait(struct tcp *tcp, struct tcp_time_wait *t)
         .ts_echo = t->ts_recent,
     };
     if (has_timestamps(t))
-        s.ts_value = tcp_ts_now(tcp, tcp_timestamp_offset(tcp, &t->tuple));
+        s.ts_value = tcp_ts_now(tcp, tcp_numbers(tcp, &t->tuple).ts_offset);
     tcp_send_bare(tcp, &t->tuple, &s);
 }
 
