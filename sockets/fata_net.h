@@ -177,7 +177,8 @@ int fata_net_getsockopt(struct fata_net *net, int socket, int level, int name,
 /*
  * IPPROTO_TCP: TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT (seconds
  * and a count; SOL_SOCKET's SO_KEEPALIVE turns it on), TCP_USER_TIMEOUT (ms);
- * each an int, on a connected stream. ENOPROTOOPT, EINVAL, ENOTCONN.
+ * each an int, on a connected stream: those of keep-alive may be set before,
+ * but for SO_KEEPALIVE itself. ENOPROTOOPT, EINVAL, ENOTCONN.
  */
 int fata_net_setsockopt(struct fata_net *net, int socket, int level, int name,
                         const void *value, socklen_t len);

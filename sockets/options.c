@@ -7,6 +7,8 @@
 
 #define API __attribute__((visibility("default")))
 
+enum { KEEP_IDLE = 7200 }; /* seconds, as elsewhere (RFC 9293 s3.8.4) */
+
 static int fail(int error)
 {
     errno = error;
@@ -104,4 +106,77 @@ API int fata_net_getsockopt(struct fata_net *net, int socket, int level,
         return fail(ENOPROTOOPT);
     }
     return put_value(&number, sizeof number, value, len);
+}
+
+/* Keep-alive as it is to be now, from all of the socket's options. */
+static int apply_keepalive(const struct socket *s)
+{
+    struct fata_tcp_keepalive how = {0};
+
+    if (s->flow == NULL)
+        return 0;
+    if (s->keepalive) {
+        how.idle = SECONDS(s->keep_idle != 0 ? s->keep_idle : KEEP_IDLE);
+        how.interval = SECONDS(s->keep_interval);
+        how.count = s->keep_count;
+    }
+    return fata_tcp_set_keepalive(s->flow, how) == OK ? 0 : fail(EINVAL);
+}
+
+static int set_tcp(struct socket *s, int name, int number)
+{
+    switch (name) {
+    case TCP_NODELAY:
+        if (s->flow == NULL)
+            return fail(ENOTCONN);
+        return fata_tcp_set_no_delay(s->flow, number != 0) == OK ? 0
+                                                                 : fail(EINVAL);
+    case TCP_USER_TIMEOUT:
+        if (s->flow == NULL)
+            return fail(ENOTCONN);
+        if (number < 0 ||
+            fata_tcp_set_user_timeout(
+                s->flow, MILLISECONDS((uint64_t)(unsigned)number)) != OK)
+            return fail(EINVAL);
+        return 0;
+    case TCP_KEEPIDLE:
+    case TCP_KEEPINTVL:
+        if (number < 1 || number > UINT16_MAX)
+            return fail(EINVAL);
+        if (name == TCP_KEEPIDLE)
+            s->keep_idle = (uint16_t)number;
+        else
+            s->keep_interval = (uint16_t)number;
+        return apply_keepalive(s);
+    case TCP_KEEPCNT:
+        if (number < 1 || number > UINT8_MAX)
+            return fail(EINVAL);
+        s->keep_count = (uint8_t)number;
+        return apply_keepalive(s);
+    default:
+        return fail(ENOPROTOOPT);
+    }
+}
+
+API int fata_net_setsockopt(struct fata_net *net, int socket, int level,
+                            int name, const void *value, socklen_t len)
+{
+    struct socket *s = socket_find(net, socket);
+    int number;
+
+    if (s == NULL)
+        return -1;
+    if (value == NULL || len < (socklen_t)sizeof number)
+        return fail(EINVAL);
+    memcpy(&number, value, sizeof number);
+    if (s->state == SOCKET_DATAGRAM)
+        return fail(ENOPROTOOPT);
+    if (level == IPPROTO_TCP)
+        return set_tcp(s, name, number);
+    if (level != SOL_SOCKET || name != SO_KEEPALIVE)
+        return fail(ENOPROTOOPT);
+    s->keepalive = number != 0;
+    if (s->flow == NULL)
+        return fail(ENOTCONN);
+    return apply_keepalive(s);
 }

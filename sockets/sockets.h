@@ -45,7 +45,10 @@ struct socket {
     int family;
     bool nonblocking, shut_read, shut_write;
     bool bound, has_peer;
-    int error; /* for SO_ERROR */
+    bool keepalive;
+    uint8_t keep_count;
+    uint16_t keep_idle, keep_interval; /* seconds; 0: the usual */
+    int error;                         /* for SO_ERROR */
     uint16_t port;
     struct fata_endpoint peer; /* of connect */
     struct fata_listener *listener;

@@ -278,6 +278,35 @@ static void misuse_is_refused_by_name(void)
     end(&pair);
 }
 
+/* Connected and idle, with nobody at the other end any more. */
+static void keep_alive_finds_out_that_the_peer_is_gone(void)
+{
+    struct pair pair = start(8);
+    int client, server, one = 1, three = 3, big = 1 << 20;
+    char text[4];
+
+    connected(&pair, &client, &server);
+    CHECK(fata_net_setsockopt(pair.a, client, IPPROTO_TCP, TCP_KEEPIDLE, &three,
+                              sizeof three) == 0);
+    CHECK(fata_net_setsockopt(pair.a, client, IPPROTO_TCP, TCP_KEEPINTVL, &one,
+                              sizeof one) == 0);
+    CHECK(fata_net_setsockopt(pair.a, client, IPPROTO_TCP, TCP_KEEPCNT, &three,
+                              sizeof three) == 0);
+    CHECK(fata_net_setsockopt(pair.a, client, SOL_SOCKET, SO_KEEPALIVE, &one,
+                              sizeof one) == 0);
+    CHECK(fata_net_setsockopt(pair.a, client, IPPROTO_TCP, TCP_KEEPIDLE, &big,
+                              sizeof big) == -1 &&
+          errno == EINVAL);
+    CHECK(fata_net_setsockopt(pair.a, client, IPPROTO_TCP, TCP_NODELAY, &one,
+                              sizeof one) == 0);
+    pass(&pair, 10000); /* the peer answers */
+    CHECK(fata_net_read(pair.a, client, text, 4) == -1 && errno == EAGAIN);
+    pair.cut = 1;
+    pass(&pair, 10000);
+    CHECK(fata_net_read(pair.a, client, text, 4) == -1 && errno == ETIMEDOUT);
+    end(&pair);
+}
+
 static void the_table_of_sockets_is_bounded_and_reused(void)
 {
     struct fata_net_options options = {
@@ -304,6 +333,7 @@ int main(void)
     RUN(connecting_fails_with_the_reason);
     RUN(datagrams_are_sent_and_received_with_their_peers);
     RUN(misuse_is_refused_by_name);
+    RUN(keep_alive_finds_out_that_the_peer_is_gone);
     RUN(the_table_of_sockets_is_bounded_and_reused);
     return test_result();
 }

@@ -37,6 +37,7 @@ void stream_info(struct fata_flow *flow, struct stream_info *info)
         .state = state_of(c),
         .timestamps = c->timestamps,
         .scaling = c->scaling,
+        .sack = c->sack,
         .snd_scale = c->snd_scale,
         .rcv_scale = c->rcv_scale,
         .retries = c->retries,
