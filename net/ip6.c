@@ -423,7 +423,9 @@ static void send_fragments(struct ip6 *v6, enum way way,
     uint32_t room = (mtu - headers) / 8 * 8;
     struct fata_ipv6_fragment f = {
         .next_header = h->next_header,
-        .id = ip_next_id(v6->ip, &h->destination),
+        /* At random: 32 bits hardly meet twice, and do not tell a receiver
+         * what another's will be (RFC 7739 section 5.3). */
+        .id = (uint32_t)fata_random_u64(v6->ip->env->random),
     };
 
     h->next_header = FATA_IPV6_FRAGMENT;

@@ -847,6 +847,24 @@ static void what_is_too_large_is_cut_if_it_may_be(void)
     CHECK_EQ(fake.sent, fake.seen);
 }
 
+/* RFC 7739: whoever has many addresses would else find one that shares a
+ * counter with another's, and forge fragments for that. */
+static void ids_of_fragments_tell_nothing_of_the_next(void)
+{
+    static uint8_t payload[2000];
+    struct fata_ipv6 h;
+    struct fata_ipv6_fragment f[4];
+
+    set_up();
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQ(send_to(PEER, BYTES(payload), true), OK);
+        CHECK(fata_ipv6_fragment_parse(next_packet(&h), &f[i]));
+        (void)next_packet(&h);
+    }
+    for (int i = 2; i < 4; i++)
+        CHECK(f[i].id - f[i - 1].id != f[i - 1].id - f[i - 2].id);
+}
+
 /* RFC 8201 section 4, and no atomic fragments (RFC 8021). */
 static void a_narrow_path_makes_routes_and_fragments_smaller(void)
 {
@@ -1256,6 +1274,7 @@ int main(void)
     RUN(what_is_not_on_our_link_goes_to_the_router);
     RUN(groups_have_hardware_addresses_of_their_own);
     RUN(what_is_too_large_is_cut_if_it_may_be);
+    RUN(ids_of_fragments_tell_nothing_of_the_next);
     RUN(a_narrow_path_makes_routes_and_fragments_smaller);
     RUN(packets_wait_for_the_neighbor_and_keep_their_bytes);
     RUN(a_neighbor_that_does_not_answer_is_reported_to_the_transport);

@@ -190,8 +190,9 @@ void ip_take_slice(struct packet *to, const struct packet *from, uint32_t at,
                    uint32_t n);
 
 /*
- * An id unique for a while among datagrams to `destination`, and unknown to
- * those who receive none of them (RFC 6864 section 4, RFC 7739).
+ * An id unique for a while among IPv4 datagrams to `destination`, which 16 bits
+ * at random would not be (RFC 6864 section 4), and unknown to most of those who
+ * receive none of them (RFC 7739).
  */
 uint32_t ip_next_id(struct ip *ip, const struct fata_ip *destination);
 
