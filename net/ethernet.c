@@ -19,9 +19,15 @@ bool fata_ethernet_parse(struct bytes frame, struct fata_ethernet *h)
 
 void fata_ethernet_put(struct writer *w, const struct fata_ethernet *h)
 {
-    put_bytes(w, BYTES(h->destination));
-    put_bytes(w, BYTES(h->source));
-    put_be16(w, h->type);
+    uint8_t *at = put_room(w, FATA_ETHERNET_HEADER_LEN);
+
+    if (at == NULL)
+        return;
+    struct writer header = writer_to(at, FATA_ETHERNET_HEADER_LEN);
+    put_bytes(&header, BYTES(h->destination));
+    put_bytes(&header, BYTES(h->source));
+    put_be16(&header, h->type);
+    assert(!header.failed);
 }
 
 void fata_mac_put(struct writer *w, const uint8_t mac[FATA_MAC_LEN])

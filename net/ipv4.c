@@ -14,8 +14,7 @@ enum {
     OPTION_STRICT_ROUTE = 137,
 };
 
-/* Does the header, of `len` bytes, sum to what its checksum says? */
-static bool right_sum(const uint8_t *at, size_t len)
+static uint64_t sum_words(const uint8_t *at, size_t len)
 {
     uint64_t sum = 0;
 
@@ -24,9 +23,19 @@ static bool right_sum(const uint8_t *at, size_t len)
         memcpy(&word, at + i, sizeof word);
         sum += word;
     }
-    while (sum > 0xffff)
-        sum = (sum >> 16) + (sum & 0xffff);
-    return sum == 0xffff;
+    return sum;
+}
+
+/* Does the header, of `len` bytes, sum to what its checksum says? */
+static bool right_sum(const uint8_t *at, size_t len)
+{
+    uint64_t sum = sum_words(at, FATA_IPV4_HEADER_LEN);
+
+    if (len > FATA_IPV4_HEADER_LEN)
+        sum += sum_words(at + FATA_IPV4_HEADER_LEN, len - FATA_IPV4_HEADER_LEN);
+    /* Never zero: the header's first byte is not. So it is right if it is a
+     * multiple of 0xffff. */
+    return sum % 0xffff == 0;
 }
 
 bool fata_ipv4_parse(struct bytes packet, struct fata_ipv4 *h)

@@ -199,6 +199,22 @@ static void emit_sack(const struct tcp_segment *segment, struct writer *w)
 }
 
 /* SACK-permitted takes the place of the timestamps' padding. */
+static void emit_timestamps(const struct tcp_segment *segment, struct writer *w)
+{
+    uint8_t *at = put_room(w, TCP_TIMESTAMPS_LEN);
+
+    if (at == NULL)
+        return;
+    struct writer option = writer_to(at, TCP_TIMESTAMPS_LEN);
+    if (segment->sack_permitted)
+        put_options(&option, OPTION_SACK_PERMITTED, 2, OPTION_TIMESTAMPS, 10);
+    else
+        put_be32(&option, TIMESTAMPS_START);
+    put_be32(&option, segment->ts_value);
+    put_be32(&option, segment->ts_echo);
+    assert(!option.failed);
+}
+
 static void emit_options(const struct tcp_segment *segment, struct writer *w)
 {
     if (segment->mss != 0)
@@ -206,12 +222,7 @@ static void emit_options(const struct tcp_segment *segment, struct writer *w)
     if (segment->has_scale)
         put_options(w, OPTION_NOP, OPTION_SCALE, 3, segment->scale);
     if (segment->has_timestamps) {
-        if (segment->sack_permitted)
-            put_options(w, OPTION_SACK_PERMITTED, 2, OPTION_TIMESTAMPS, 10);
-        else
-            put_be32(w, TIMESTAMPS_START);
-        put_be32(w, segment->ts_value);
-        put_be32(w, segment->ts_echo);
+        emit_timestamps(segment, w);
     } else if (segment->sack_permitted) {
         put_options(w, OPTION_SACK_PERMITTED, 2, OPTION_NOP, OPTION_NOP);
     }

@@ -37,12 +37,14 @@ static inline uint32_t tcp_tuple_hash(const struct hash_key *key,
 static inline bool tcp_tuple_same(const struct tcp_tuple *a,
                                   const struct tcp_tuple *b)
 {
-    struct tcp_tuple_words x = tcp_tuple_words(a), y = tcp_tuple_words(b);
-    uint32_t differs = 0;
+    uint64_t x[4], y[4];
+    static_assert(sizeof *a == sizeof x + 2 * sizeof a->local_port, "");
 
-    for (int i = 0; i < 9; i++)
-        differs |= x.words[i] ^ y.words[i];
-    return differs == 0;
+    memcpy(x, a, sizeof x);
+    memcpy(y, b, sizeof y);
+    /* What differs most, if anything does, first. */
+    return a->remote_port == b->remote_port && a->local_port == b->local_port &&
+           ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
 
 #endif
