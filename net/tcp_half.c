@@ -178,12 +178,15 @@ static void syn_input(struct tcp_listener *l, const struct tcp_segment *s,
 }
 
 /* This tells the handler of another connection, which may do anything: also
- * stop listening. */
-static void make_room_if_full(struct tcp *tcp, const struct fata_ip *remote)
+ * stop listening. Nobody goes for a listener that has all it may have. */
+static void make_room_if_full(const struct tcp_listener *l,
+                              const struct fata_ip *remote)
 {
+    struct tcp *tcp = l->tcp;
     const struct pool *pool = &tcp->connection_pool;
 
-    if (pool->in_use == pool->capacity)
+    if (pool->in_use == pool->capacity &&
+        l->connection_count < l->max_connections)
         (void)tcp_make_room(tcp, remote);
 }
 
@@ -279,7 +282,7 @@ static bool cookie_input(struct tcp_listener *l, struct ip_in *packet,
         pbuf_give(packet->data);
         return true;
     }
-    make_room_if_full(tcp, &tuple->remote);
+    make_room_if_full(l, &tuple->remote);
     if (tcp_find_listener(tcp, tuple->local_port) != l) {
         pbuf_give(packet->data);
         return true;
@@ -333,7 +336,7 @@ static void complete(struct tcp_half *h, struct ip_in *packet,
     struct tcp *tcp = h->tcp;
     const struct tcp_tuple tuple = h->tuple;
 
-    make_room_if_full(tcp, &tuple.remote);
+    make_room_if_full(h->listener, &tuple.remote);
     h = tcp_find_half(tcp, &tuple, tcp_hash(tcp, &tuple));
     if (h == NULL) {
         pbuf_give(packet->data);

@@ -1067,6 +1067,37 @@ static void however_connections_end_memory_is_as_it_was(void)
     }
 }
 
+static void nobody_goes_for_who_may_not_come_in(void)
+{
+    struct fata_listen_options few = {.max_connections = 3};
+    struct fata_ip crowd = double_remote;
+    struct double_tcp *d = begin(4, &few);
+    struct fata_endpoint peer = {crowd, 80};
+    void *attempt;
+
+    /* Not of the listener, and silent for longest. */
+    CHECK_EQ(tcp_connect(d->tcp, &peer, connected, NULL, &attempt), OK);
+    outcome = ERR_AGAIN;
+    double_run(d, SECONDS(5));
+    for (uint16_t i = 0; i < 3; i++)
+        establish(d, (uint16_t)(PEER_PORT + i));
+    double_run(d, SECONDS(1));
+    double_remote.at[15]++;
+    struct tcp_segment s = syn_from(10);
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    s.flags = TCP_ACK;
+    s.seq++;
+    s.ack = last_sent(d)->seq + 1;
+    s.mss = 0;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(d->tcp->counters.refused_full, 1);
+    CHECK_EQ(d->tcp->counters.evicted_crowd, 0);
+    CHECK_EQ(outcome, ERR_AGAIN);
+    double_remote = crowd;
+    tcp_connect_cancel(d->tcp, attempt);
+    double_free(d);
+}
+
 int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
@@ -1105,5 +1136,6 @@ int main(void)
     RUN(crumbs_do_not_keep_a_closed_flow);
     RUN(a_gap_that_stays_is_given_up);
     RUN(however_connections_end_memory_is_as_it_was);
+    RUN(nobody_goes_for_who_may_not_come_in);
     return test_result();
 }

@@ -103,7 +103,7 @@ MUST_USE static inline enum err fata_tcp_set_keepalive(
  * The user timeout (RFC 9293 section 3.9.1, RFC 5482; ours alone, the peer is
  * not told): when data was not acknowledged for so long, a shut window
  * included, the connection is broken (ERR_TIMEOUT). In ns, rounded up to
- * milliseconds, at most 49 days. 0, as at first: after a number of
+ * milliseconds, at most 24 days. 0, as at first: after a number of
  * retransmissions, some minutes, but never while a peer only keeps its window
  * shut.
  */
