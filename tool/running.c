@@ -70,14 +70,19 @@ static bool parse_name(const char *file, const char **name, const char **target,
     return true;
 }
 
-/* The process that holds the lock on a file; 0 if none does. */
-static pid_t holder_of(int fd)
+/*
+ * Whether a process holds the lock on a file. Its id is 0 if it is of a
+ * container, whose processes have no number here.
+ */
+static bool is_held(int fd, pid_t *holder)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
+    *holder = 0;
     if (fcntl(fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
-        return 0;
-    return lock.l_pid;
+        return false;
+    *holder = lock.l_pid;
+    return true;
 }
 
 static int open_page(const char *path)
@@ -104,13 +109,13 @@ static void sweep(const char *folder)
         return;
     while ((entry = readdir(dir)) != NULL) {
         const char *name, *target;
-        pid_t run;
+        pid_t run, holder;
         if (!parse_name(entry->d_name, &name, &target, &run) ||
             kill(run, 0) == 0 || errno != ESRCH)
             continue;
         const char *path = joined(folder, entry->d_name);
         int fd = open_page(path);
-        if (fd >= 0 && holder_of(fd) == 0)
+        if (fd >= 0 && !is_held(fd, &holder))
             (void)unlink(path);
         if (fd >= 0)
             (void)close(fd);
@@ -178,8 +183,7 @@ struct running_unikernel *running_all(size_t *count)
         u.fd = open_page(u.path);
         if (u.fd < 0)
             continue;
-        u.pid = holder_of(u.fd);
-        if (u.pid == 0) {
+        if (!is_held(u.fd, &u.pid) || u.pid <= 0) {
             (void)close(u.fd);
             continue;
         }
@@ -197,6 +201,13 @@ struct running_unikernel *running_all(size_t *count)
     if (*count > 0)
         qsort(all, *count, sizeof *all, by_name);
     return all;
+}
+
+bool running_still(const struct running_unikernel *u)
+{
+    pid_t holder;
+
+    return is_held(u->fd, &holder) && holder == u->pid;
 }
 
 static bool is_meant(const struct running_unikernel *u, const char *name_or_pid)

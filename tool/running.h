@@ -4,7 +4,7 @@
  * `fata run` has a file for each in $XDG_RUNTIME_DIR/fata or /tmp/fata-UID:
  *
  *     NAME.TARGET.RUN         RUN: the process id of fata run; of several
- *     NAME.TARGET.RUN-N       instances, their number behind it
+ *     NAME.TARGET.RUN-N       instances all but the first have their number
  *
  * The unikernel's process holds a lock on it for as long as it lives, however
  * it ends. A file without one is what a killed `fata run` has left.
@@ -25,12 +25,16 @@ struct running_unikernel {
 };
 
 /*
- * The file for a unikernel about to be run, `instance` counted from 1, or 0 if
- * it is the only one. Makes the folder, and removes what was left in it. NULL,
- * after a warning, if there can be no such folder: then it runs unseen.
+ * The file for a unikernel about to be run, `instance` counted from 0, which
+ * is also the only one of one. Makes the folder, and removes what was left in
+ * it. NULL, after a warning, if there can be no such folder: then it runs
+ * unseen.
  */
 const char *running_file(const char *name, const char *target,
                          unsigned instance);
+
+/* Does it still run? */
+bool running_still(const struct running_unikernel *u);
 
 /* All that run, by name and process id; *count of them. */
 struct running_unikernel *running_all(size_t *count);

@@ -429,19 +429,6 @@ static const char *take_unikernel(struct names *operands)
     return first;
 }
 
-static bool is_running(const struct running_unikernel *u)
-{
-    size_t count;
-    const struct running_unikernel *all = running_all(&count);
-    bool found = false;
-
-    for (size_t i = 0; i < count; i++) {
-        found = found || all[i].pid == u->pid;
-        (void)close(all[i].fd);
-    }
-    return found;
-}
-
 int command_stats(const struct command *command, const char *const *words)
 {
     struct names operands = {0};
@@ -461,6 +448,7 @@ int command_stats(const struct command *command, const char *const *words)
         every = parse_seconds(watch);
     const char *which = take_unikernel(&operands);
     struct shown s = shown_of(running_one(which));
+    struct keep_mark round = {0};
     bool on_terminal = watch != NULL && !json && isatty(STDOUT_FILENO);
     for (bool first = true;; first = false) {
         look(&s, false);
@@ -477,8 +465,13 @@ int command_stats(const struct command *command, const char *const *words)
         if (watch == NULL)
             return 0;
         remember(&before, &s, &operands);
+        /* It may go on for months: what a round took it gives back. */
+        if (first)
+            round = keep_marked();
+        else
+            keep_release(&round);
         pause_for(every);
-        if (ferror(stdout) != 0 || !is_running(s.unikernel))
+        if (ferror(stdout) != 0 || !running_still(s.unikernel))
             return 0;
     }
 }

@@ -47,6 +47,27 @@ void *keep(size_t size)
     return at;
 }
 
+struct keep_mark keep_marked(void)
+{
+    if (chunks == NULL)
+        return (struct keep_mark){0};
+    return (struct keep_mark){.chunk = chunks, .used = chunks->used};
+}
+
+void keep_release(const struct keep_mark *mark)
+{
+    while (chunks != mark->chunk) {
+        struct chunk *chunk = chunks;
+        chunks = chunk->before;
+        free(chunk);
+    }
+    if (chunks == NULL)
+        return;
+    /* What is kept is zeroed when it is asked for. */
+    memset(chunks->at + mark->used, 0, chunks->used - mark->used);
+    chunks->used = mark->used;
+}
+
 char *keep_bytes(const char *at, size_t len)
 {
     char *copy = keep(len + 1);

@@ -1,6 +1,7 @@
 /*
  * Text and memory for the command. It lives for moments, so what it allocates
- * it keeps until it ends; nothing here is ever released one by one.
+ * it keeps until it ends; nothing here is ever released one by one. One that
+ * stays, and does the same again and again, releases what each round has taken.
  */
 #ifndef TOOL_TEXT_H
 #define TOOL_TEXT_H
@@ -12,6 +13,16 @@
 
 /* `size` zeroed bytes, aligned for anything, kept to the end. Never NULL. */
 void *keep(size_t size);
+
+/* A moment; {0} is before anything was kept. */
+struct keep_mark {
+    void *chunk;
+    size_t used;
+};
+
+/* Now; and release all that was kept since `mark`, which can be used again. */
+struct keep_mark keep_marked(void);
+void keep_release(const struct keep_mark *mark);
 
 /* A copy of `len` bytes, or of a C string, with a final zero. */
 char *keep_bytes(const char *at, size_t len);

@@ -93,6 +93,44 @@ static void words_of_the_shell_are_quoted_at_need(void)
     CHECK_STRING(shell_word("$(x)"), "'$(x)'");
 }
 
+static bool is_zero(const char *at, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (at[i] != 0)
+            return false;
+    return true;
+}
+
+static void what_was_kept_since_a_mark_can_be_released(void)
+{
+    char *before = keep_string("before");
+    struct keep_mark mark = keep_marked();
+    char *first = keep(64);
+    memset(first, 'x', 64);
+    keep_release(&mark);
+
+    /* The same place again, zeroed; also after chunks of their own. */
+    for (int round = 0; round < 3; round++) {
+        char *again = keep(64);
+        CHECK(again == first && is_zero(again, 64));
+        memset(again, 'x', 64);
+        for (int i = 0; i < 4; i++)
+            memset(keep(300000), 'y', 300000);
+        keep_release(&mark);
+    }
+    CHECK_STRING(before, "before");
+    CHECK(is_zero(keep(64), 64));
+}
+
+static void all_that_was_kept_can_be_released(void)
+{
+    struct keep_mark none = {0};
+    keep_release(&none);
+    struct keep_mark mark = keep_marked();
+    CHECK(mark.chunk == NULL);
+    CHECK_STRING(keep_string("again"), "again");
+}
+
 int main(void)
 {
     RUN(words_are_split_at_blanks);
@@ -105,5 +143,7 @@ int main(void)
     RUN(ninja_paths_are_escaped);
     RUN(literals_of_c_hold_any_text);
     RUN(words_of_the_shell_are_quoted_at_need);
+    RUN(what_was_kept_since_a_mark_can_be_released);
+    RUN(all_that_was_kept_can_be_released);
     return test_result();
 }

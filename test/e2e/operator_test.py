@@ -221,6 +221,32 @@ def groups_can_be_chosen_and_watched():
 
 
 @test
+def one_who_watches_for_long_needs_no_more_memory():
+    pid = str(pid_of("spt"))
+    watching = lib.Process(FATA, "stats", pid, "--watch", "0.1", "--json")
+    watching.wait_for(r"(.*\n){5}")
+    before = lib.rss_kb(watching.pid)
+    watching.wait_for(r"(.*\n){25}")
+    grown_by = lib.rss_kb(watching.pid) - before
+    watching.stop(signal.SIGINT)
+    assert grown_by < 200, f"{grown_by} KiB in 20 rounds"
+
+
+@test
+def those_outside_a_container_are_left_alone():
+    # In it they have no number, and look as if they had ended.
+    lib.need("unshare")
+    before = [u["pid"] for u in listed()]
+    result = lib.command("unshare", "--pid", "--fork", "--mount-proc", FATA,
+                         "run", "-t", "spt", check=False,
+                         cwd=os.path.join(lib.ROOT, "build/images/noop"))
+    if "unshare" in result.stdout:
+        lib.skip("containers are not permitted here: " + result.stdout)
+    assert result.returncode == 0, result.stdout
+    assert [u["pid"] for u in listed()] == before, result.stdout
+
+
+@test
 def wrong_words_are_named_with_the_right_ones():
     for words, status, expected in (
             (("stats",), 64, "more than one unikernel is running"),
