@@ -116,6 +116,11 @@ const struct command commands[] = {
             "      --net tap:NAME      the tap interface NAME\n"
             "      --net DEVICE=HOW    the same for another device: nat,\n"
             "                          tap:NAME, or @FD for a descriptor\n"
+            "      --net-offload [DEVICE=]HOW\n"
+            "                          what is left to a tap that can: on "
+            "(usual),\n"
+            "                          checksum, or off, and frames are as on "
+            "a wire\n"
             "      --publish HOST:GUEST[/udp]\n"
             "                          pass the port HOST of this machine on "
             "to\n"
@@ -288,7 +293,7 @@ static void usage(void)
            "Commands:\n");
     for (size_t i = 0; i < command_count; i++)
         if (!commands[i].internal)
-            printf("  %-12s%s\n", commands[i].name, commands[i].about);
+            printf("  %-13s%s\n", commands[i].name, commands[i].about);
     printf("\nOptions, before the command:\n"
            "  -C FOLDER   work in FOLDER\n"
            "  --help      print this help and exit\n"

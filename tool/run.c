@@ -54,7 +54,7 @@ enum {
 /* What `fata run` was asked for. */
 struct run {
     struct request request;
-    struct names nets, blocks, published, arguments;
+    struct names nets, offloads, blocks, published, arguments;
     const char *memory;
     const char *pcap, *filter; /* NULL: no capture; every frame */
     unsigned instances;
@@ -285,15 +285,19 @@ static void check_tap(const char *name)
             name, name, remedy);
 }
 
-/* A queue of the tap `name`, for one of several instances. */
-static int open_queue(const char *name)
+/*
+ * A queue of the tap `name`, for one of several instances, with headers before
+ * frames if there are any and something is to be left to the tap.
+ */
+static int open_queue(const char *name, bool headers)
 {
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
     unsigned known = 0;
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         die("/dev/net/tun cannot be opened: %s", strerror(errno));
-    (void)ioctl(fd, TUNGETFEATURES, &known);
+    if (headers)
+        (void)ioctl(fd, TUNGETFEATURES, &known);
     request.ifr_flags |= (short)(IFF_MULTI_QUEUE | (known & IFF_VNET_HDR));
     memcpy(request.ifr_name, name, strlen(name));
     if (ioctl(fd, TUNSETIFF, &request) == 0)
@@ -317,31 +321,16 @@ static const char *random_mac(void)
                   mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
-/* A queue of the tap for this instance, under the address that all have. */
-static void add_queue(struct running *r, const char *device, const char *tap,
-                      size_t index)
+/*
+ * What `given`, of "HOW" for the device that is meant without a name and of
+ * "DEVICE=HOW", says for a device; or what is usual.
+ */
+static const char *how_for(const struct names *given, const char *device,
+                           bool is_standard, const char *usual)
 {
-    if (r->instance == 0) {
-        check_tap(tap);
-        if (r->pcap_fd >= 0)
-            start_sniffer(r, tap, index);
-    }
-    while (r->macs.count <= index)
-        names_add(&r->macs, random_mac());
-    int fd = open_queue(tap);
-    r->ends[r->end_count++] = fd;
-    names_add(&r->command, format("--net:%s=@%d", device, fd));
-    names_add(&r->command,
-              format("--net-mac:%s=%s", device, r->macs.at[index]));
-}
-
-/* What --net says for a device: the part behind "DEVICE=", or all of it. */
-static const char *net_for(const struct run *run, const char *device,
-                           bool is_standard)
-{
-    const char *how = "nat";
-    for (size_t i = 0; i < run->nets.count; i++) {
-        const char *word = run->nets.at[i];
+    const char *how = usual;
+    for (size_t i = 0; i < given->count; i++) {
+        const char *word = given->at[i];
         const char *equals = strchr(word, '=');
         size_t len = strlen(device);
         if (equals == NULL && is_standard)
@@ -352,15 +341,48 @@ static const char *net_for(const struct run *run, const char *device,
     return how;
 }
 
+/* A queue of the tap for this instance, under the address that all have. */
+static void add_queue(struct running *r, const char *device, const char *tap,
+                      size_t index, bool headers)
+{
+    if (r->instance == 0) {
+        check_tap(tap);
+        if (r->pcap_fd >= 0)
+            start_sniffer(r, tap, index);
+    }
+    while (r->macs.count <= index)
+        names_add(&r->macs, random_mac());
+    int fd = open_queue(tap, headers);
+    r->ends[r->end_count++] = fd;
+    names_add(&r->command, format("--net:%s=@%d", device, fd));
+    names_add(&r->command,
+              format("--net-mac:%s=%s", device, r->macs.at[index]));
+}
+
+/* What --net says for a device: the part behind "DEVICE=", or all of it. */
+static const char *net_for(const struct run *run, const char *device,
+                           bool is_standard)
+{
+    return how_for(&run->nets, device, is_standard, "nat");
+}
+
 static void add_net(struct running *r, const char *device, bool is_standard,
                     size_t id)
 {
     const char *how = net_for(r->run, device, is_standard);
+    const char *offload = how_for(&r->run->offloads, device, is_standard, NULL);
+    const struct names offload_ways = words_of("on checksum off");
+    if (offload != NULL && !names_have(&offload_ways, offload))
+        die_usage("--net-offload %s: what is left to a tap is one of %s",
+                  offload, listed(&offload_ways));
+    if (offload != NULL)
+        names_add(&r->command, format("--net-offload:%s=%s", device, offload));
     if (r->run->instances > 1) {
         if (!starts_with(how, "tap:"))
             die_usage("--instances: they share a tap: give --net %s=tap:NAME",
                       device);
-        add_queue(r, device, how + 4, id);
+        add_queue(r, device, how + 4, id,
+                  offload == NULL || strcmp(offload, "off") != 0);
         return;
     }
     if (strcmp(how, "nat") == 0) {
@@ -478,6 +500,7 @@ static void add_devices(struct running *r)
     struct names nets = devices_of(r->project, "NET");
     struct names blocks = devices_of(r->project, "BLOCK");
     check_devices(&run->nets, &nets, "--net", true);
+    check_devices(&run->offloads, &nets, "--net-offload", true);
     check_devices(&run->blocks, &blocks, "--block", false);
     if (run->instances > 1 && blocks.count > 0)
         die_usage("--instances: the block device \"%s\" can be attached to one "
@@ -535,7 +558,9 @@ static void make_command(struct running *r)
                       target->name, r->command.at[0], run->pcap, image);
         if (run->instances > 1)
             die_usage("--instances: the target %s runs one", target->name);
-        if (run->nets.count + run->published.count + run->blocks.count > 0)
+        if (run->nets.count + run->offloads.count + run->published.count +
+                run->blocks.count >
+            0)
             die_usage("the target %s has devices of its own: --net, --publish "
                       "and --block are for the others",
                       target->name);
@@ -724,6 +749,7 @@ int command_run(const struct command *command, const char *const *words)
         {.name = "--target", .letter = 't', .value = &run.request.target},
         {.name = "--verbose", .letter = 'v', .flag = &run.request.verbose},
         {.name = "--net", .values = &run.nets},
+        {.name = "--net-offload", .values = &run.offloads},
         {.name = "--publish", .values = &run.published},
         {.name = "--block", .values = &run.blocks},
         {.name = "--mem", .value = &run.memory},

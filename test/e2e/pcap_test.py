@@ -147,6 +147,19 @@ def frames_beyond_the_mtu_are_captured_whole():
 
 
 @test
+def with_nothing_left_to_the_tap_frames_are_as_on_a_wire():
+    for target in TARGETS:
+        file = os.path.join(folder, f"wire.{target}.pcapng")
+        process = start_tap(target, file, "--filter", "tcp port 80",
+                            "--net-offload", "off")
+        for _ in range(5):
+            curl(f"http://{GUEST}/")
+        process.stop(signal.SIGINT)
+        found = [int(length) for length, in fields(file, "frame.len")]
+        assert len(found) > 20 and max(found) <= 1514, (target, found)
+
+
+@test
 def a_killed_run_leaves_a_capture_that_can_be_read():
     file = os.path.join(folder, "killed.pcapng")
     process = start_tap("spt", file)
@@ -179,6 +192,8 @@ def mistakes_are_named_before_anything_starts():
     for words, status, expected in (
             (("--pcap", "x", "--filter", "tcp prt 80"), 64, "syntax error"),
             (("--filter", "tcp"), 64, "give --pcap FILE as well"),
+            (("--net-offload", "of"), 64, "one of on, checksum, off"),
+            (("--net-offload", "servce=off"), 64, "did you mean service"),
             (("--pcap", "/nonexistent/x"), 1, "No such file"),
             (("--pcap", os.path.join(folder, "x"), "--net", "@0"), 64,
              "nobody can listen")):
