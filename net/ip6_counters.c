@@ -37,28 +37,10 @@ FATA_COUNTERS_NAMED(ip6_counters, IP6_COUNTERS);
 FATA_COUNTERS_NAMED(icmp6_counters, ICMP6_COUNTERS);
 FATA_COUNTERS_NAMED(ndp_counters, NDP_COUNTERS);
 
-static void address_rows(const void *source, struct fata_rows *rows)
-{
-    const struct ndp *ndp = source;
-
-    for (size_t i = 0; i < NDP_ADDRESSES; i++) {
-        const struct ndp_address *a = &ndp->addresses[i];
-        if (a->state == NDP_IN_USE && fata_row(rows))
-            fata_cell_network(rows, &a->ip, a->prefix);
-    }
-}
-
 void ip6_show(struct ip6 *v6)
 {
     struct fata_env *env = v6->ip->env;
     const char *device = v6->ip->netif->name;
-    const struct fata_table addresses = {
-        .name = "addresses",
-        .device = device,
-        .columns = "aaddress\0",
-        .source = v6->ndp,
-        .rows = address_rows,
-    };
 
     fata_counters_add(env, "ip6", device, FATA_COUNTERS_OF(ip6_counters),
                       &v6->counters);
@@ -68,5 +50,4 @@ void ip6_show(struct ip6 *v6)
                       &v6->ndp->counters);
     fata_counters_add(env, "mld", device, FATA_COUNTERS_OF(group_counters),
                       &v6->groups.counters);
-    fata_table_add(env, &addresses);
 }

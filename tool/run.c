@@ -250,18 +250,20 @@ static void start_sniffer(struct running *r, const char *tap, size_t id)
 }
 
 /* Complain here, with the remedy, about a tap that cannot be opened. */
-static void check_tap(const char *name)
+static void check_tap(const char *name, bool several_queues)
 {
     const char *remedy =
-        format("make it with `sudo ip tuntap add %s mode tap user $USER && "
+        format("make it with `sudo ip tuntap add %s mode tap %suser $USER && "
                "sudo ip link set %s up'",
-               name, name);
+               name, several_queues ? "multi_queue " : "", name);
     if (name[0] == 0 || strlen(name) >= IFNAMSIZ || strchr(name, '/') != NULL)
         die_usage("--net tap:%s: an interface has a name of 1 to %d characters",
                   name, IFNAMSIZ - 1);
-    if (!file_exists(format("/sys/class/net/%s", name)))
+    /* /sys may be that of another network namespace. */
+    if (if_nametoindex(name) == 0)
         die("there is no network interface %s: %s", name, remedy);
-    if (!file_exists(format("/sys/class/net/%s/tun_flags", name)))
+    if (file_exists(format("/sys/class/net/%s", name)) &&
+        !file_exists(format("/sys/class/net/%s/tun_flags", name)))
         die("the network interface %s is not a tap: %s", name,
             "give the name of one, or make one with `sudo ip tuntap add NAME "
             "mode tap user $USER'");
@@ -346,7 +348,7 @@ static void add_queue(struct running *r, const char *device, const char *tap,
                       size_t index, bool headers)
 {
     if (r->instance == 0) {
-        check_tap(tap);
+        check_tap(tap, true);
         if (r->pcap_fd >= 0)
             start_sniffer(r, tap, index);
     }
@@ -389,7 +391,7 @@ static void add_net(struct running *r, const char *device, bool is_standard,
         int fd = start_nat(r, id);
         names_add(&r->command, format("--net:%s=@%d", device, fd));
     } else if (starts_with(how, "tap:")) {
-        check_tap(how + 4);
+        check_tap(how + 4, false);
         if (r->pcap_fd >= 0)
             start_sniffer(r, how + 4, id);
         names_add(&r->command, format("--net:%s=%s", device, how + 4));
@@ -704,6 +706,40 @@ static void check_address(const struct running *r)
     json_decref(json);
 }
 
+/*
+ * What instances make their IPv6 addresses from is one secret, or each would
+ * have addresses of its own, whose frames are given to another.
+ */
+static void share_secret(const struct running *r, struct names *arguments)
+{
+    const char *path = format("%s/graph.json", r->project->folder);
+    json_t *json = json_load_file(path, 0, NULL);
+    json_t *keys = json_object_get(json, "keys");
+    uint64_t secret[2];
+    const char *key;
+    json_t *value;
+
+    if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret)
+        die("no random bytes for IPv6 addresses: %s", strerror(errno));
+    json_object_foreach(keys, key, value)
+    {
+        const char *is = json_string_value(value);
+        if (!ends_with(key, "ipv6") || is == NULL || strcmp(is, "true") != 0)
+            continue;
+        /* A stack has both; others may have named a key of theirs so. */
+        const char *prefix = keep_bytes(key, strlen(key) - strlen("ipv6"));
+        const char *option = format("--%sipv6-secret", prefix);
+        bool given = json_object_get(keys, format("%sdhcp", prefix)) == NULL;
+        for (size_t i = 0; i < arguments->count; i++)
+            given = given || starts_with(arguments->at[i], option);
+        if (!given)
+            names_add(arguments, format("%s=%016llx%016llx", option,
+                                        (unsigned long long)secret[0],
+                                        (unsigned long long)secret[1]));
+    }
+    json_decref(json);
+}
+
 static void check_published(const struct names *published)
 {
     for (size_t i = 0; i < published->count; i++) {
@@ -786,8 +822,10 @@ int command_run(const struct command *command, const char *const *words)
                         (const int[]){SIGINT, SIGTERM, SIGHUP, SIGCHLD}[i]);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
 
-    if (run.instances > 1)
+    if (run.instances > 1) {
         check_address(&r);
+        share_secret(&r, &run.arguments);
+    }
     struct names all[INSTANCES] = {0};
     size_t ends[INSTANCES + 1] = {0};
     for (r.instance = 0; r.instance < run.instances; r.instance++) {

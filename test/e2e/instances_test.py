@@ -128,6 +128,19 @@ def every_instance_finds_its_neighbours_at_once():
 
 
 @test
+def all_have_the_same_addresses_of_version_6_too():
+    for target, group in groups.items():
+        end = time.monotonic() + 20
+        while True:
+            found = re.findall(r"address (fe80::\S+)", group.process.output())
+            if len(found) >= COUNT:
+                break
+            assert time.monotonic() < end, group.process.output()
+            time.sleep(0.05)
+        assert len(set(found)) == 1, (target, found)
+
+
+@test
 def pings_are_answered_from_wherever_they_go():
     need("ping")
     for target, group in groups.items():

@@ -52,6 +52,10 @@ def pid_of(target):
     return next(u["pid"] for u in listed() if u["target"] == target)
 
 
+def listed_at(target):
+    return next(u["addresses"] for u in listed() if u["target"] == target)
+
+
 def counters(target):
     """Every counter by group and name, once what has happened is shown."""
     time.sleep(0.25)
@@ -116,6 +120,12 @@ def running_unikernels_are_listed_with_their_addresses():
     for target, process in unikernels.items():
         assert found[target]["name"] == "www", found
         assert f"{addresses[target]}/24" in found[target]["addresses"], found
+        end = time.monotonic() + 10
+        while not any(a.startswith("fe80::") for a in listed_at(target)):
+            assert time.monotonic() < end, listed()
+            time.sleep(0.1)
+        shown = listed_at(target)
+        assert len(shown) == len(set(shown)), shown
         assert found[target]["pid"] in process.children(), found
         assert 0 < found[target]["uptime"] < 600, found
     text = fata("ps").stdout.splitlines()
