@@ -51,9 +51,10 @@ enum tcp_state {
 };
 
 enum {
-    TCP_DEFAULT_MSS = 536, /* RFC 9293 section 3.7.1: MUST-15 */
-    TCP_MIN_MSS = 88,      /* below it a peer makes us send mostly headers */
-    TCP_SCALE = 7,         /* ours: windows up to 8 MB */
+    TCP_DEFAULT_MSS_V4 = 536, /* RFC 9293 section 3.7.1: MUST-15 */
+    TCP_DEFAULT_MSS_V6 = 1220,
+    TCP_MIN_MSS = 88, /* below it a peer makes us send mostly headers */
+    TCP_SCALE = 7,    /* ours: windows up to 8 MB */
     /* Ours at first, and the most it usually grows to. */
     TCP_RECEIVE_FIRST = 64 * 1024,
     TCP_RECEIVE_BUFFER = 4 * 1024 * 1024,
@@ -528,6 +529,12 @@ void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
 void tcp_send_abort(struct tcp_conn *c);
 /* What the device does for the route to the peer. */
 void tcp_learn_offloads(struct tcp_conn *c);
+/* What a peer takes that says nothing of it: RFC 9293 section 3.7.1. */
+static inline uint16_t tcp_default_mss(const struct fata_ip *remote)
+{
+    return fata_ip_is_v4(remote) ? TCP_DEFAULT_MSS_V4 : TCP_DEFAULT_MSS_V6;
+}
+
 /* The MSS to announce on the route to this peer. */
 uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote);
 

@@ -119,10 +119,11 @@ static bool is_ecn_setup(const struct tcp_segment *syn)
     return (syn->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
 }
 
-static struct tcp_offer offer_of(const struct tcp_segment *syn)
+static struct tcp_offer offer_of(const struct tcp_segment *syn,
+                                 const struct fata_ip *remote)
 {
     return (struct tcp_offer){
-        .mss = syn->mss,
+        .mss = syn->mss == 0 ? tcp_default_mss(remote) : syn->mss,
         .has_scale = syn->has_scale,
         .scale = syn->scale,
         .sack_permitted = syn->sack_permitted,
@@ -136,7 +137,7 @@ static void send_cookie(struct tcp_listener *l, const struct tcp_segment *syn,
                         const struct tcp_tuple *tuple)
 {
     struct tcp *tcp = l->tcp;
-    struct tcp_offer offer = offer_of(syn);
+    struct tcp_offer offer = offer_of(syn, &tuple->remote);
     uint32_t ts_value = 0;
 
     if (offer.timestamps)
@@ -169,7 +170,7 @@ static void syn_input(struct tcp_listener *l, const struct tcp_segment *s,
     h->ts_offset = numbers.ts_offset;
     h->irs = s->seq;
     h->window = s->window;
-    h->offer = offer_of(s);
+    h->offer = offer_of(s, &tuple->remote);
     h->ts_recent = s->ts_value;
     h->answered_at = tcp->env->loop->now;
     timer_set(&tcp->env->loop->timers, &h->timer,

@@ -11,7 +11,8 @@ void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn)
 {
     struct tcp *tcp = c->tcp;
     uint16_t mss = tcp_our_mss(tcp, &c->tuple.remote);
-    uint16_t theirs = syn->mss == 0 ? TCP_DEFAULT_MSS : syn->mss;
+    uint16_t theirs =
+        syn->mss == 0 ? tcp_default_mss(&c->tuple.remote) : syn->mss;
 
     if (theirs < mss)
         mss = theirs;

@@ -22,7 +22,7 @@ uint16_t tcp_our_mss(struct tcp *tcp, const struct fata_ip *remote)
 
     if (ip_route(tcp->ip, remote, &route) != OK ||
         route.mtu < headers + TCP_MIN_MSS)
-        return TCP_DEFAULT_MSS;
+        return tcp_default_mss(remote);
     return (uint16_t)(route.mtu - headers);
 }
 

@@ -167,6 +167,35 @@ static void flood(struct double_tcp *d, uint32_t count)
     }
 }
 
+/* RFC 9293 section 3.7.1: also where a cookie had to carry it. */
+static void a_peer_that_names_no_mss_gets_the_default_of_its_version(void)
+{
+    static const struct fata_listen_options options = {.backlog = 1};
+    static const struct fata_ip v6 = {.at = {0x20, 1, 0x0d, 0xb8, [15] = 1}};
+    const struct fata_ip v4 = double_remote;
+
+    for (int i = 0; i < 4; i++) {
+        struct double_tcp *d = begin(8, &options);
+        double_remote = i < 2 ? v4 : v6;
+        if (i % 2 == 1)
+            flood(d, 2);
+        uint64_t cookies = d->tcp->counters.cookies_accepted;
+        struct tcp_segment s = syn_from(PEER_PORT);
+        s.mss = 0;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        s.flags = TCP_ACK;
+        s.seq++;
+        s.ack = last_sent(d)->seq + 1;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        double_run(d, 0);
+        CHECK_EQ(d->tcp->counters.cookies_accepted - cookies, i % 2);
+        CHECK(flow != NULL);
+        CHECK_EQ(conn_of_flow(flow)->mss, i < 2 ? 536 : 1220);
+        double_free(d);
+    }
+    double_remote = v4;
+}
+
 /* However many half-open connections the listener may hold. */
 static void cookies_take_over_when_the_pool_of_half_open_is_empty(void)
 {
@@ -1103,6 +1132,7 @@ int main(void)
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
     RUN(a_reset_is_told_before_bytes_not_yet_read);
     RUN(a_repeated_handshake_leaves_a_timeout_of_three_seconds);
+    RUN(a_peer_that_names_no_mss_gets_the_default_of_its_version);
     RUN(cookies_take_over_when_the_pool_of_half_open_is_empty);
     RUN(a_connection_of_a_cookie_has_all_its_options);
     RUN(a_cookie_is_of_no_use_when_its_time_is_over);

@@ -59,7 +59,8 @@ enum err ip_route(struct ip *ip, const struct fata_ip *destination,
     (void)ip;
     *route = (struct ip_route){
         .source = double_local,
-        .to_group = fata_ip_v4(destination) == UINT32_MAX,
+        .to_group = fata_ip_is_v4(destination) &&
+                    fata_ip_v4(destination) == UINT32_MAX,
         .mtu = double_now->mtu,
     };
     return OK;

@@ -50,7 +50,7 @@ static void an_mss_of_zero_says_nothing_RFC_9293_s3_7_1(void)
     EXPECT(s, .flags = "SA", .ack = 1);
     INJECT(s, .flags = "A", .seq = 1, .ack = 1);
     script_write(s, 1000);
-    EXPECT(s, .flags = "A", .seq = 1, .ack = 1, .len = TCP_DEFAULT_MSS);
+    EXPECT(s, .flags = "A", .seq = 1, .ack = 1, .len = TCP_DEFAULT_MSS_V4);
     end(s);
 }
 
