@@ -2,6 +2,8 @@
  * The ARP cache as a state machine: questions, answers, and what waits for them
  * (RFC 826, RFC 5227). It sends nothing itself: arp.h says how it asks to.
  */
+#include "base/small.h"
+
 #include "net/arp.h"
 
 #include "fata/ethernet.h"

@@ -2,6 +2,8 @@
  * The neighbor cache and the detection of unreachable neighbors (RFC 4861
  * section 7). It sends nothing itself: ndp.h says how it asks to.
  */
+#include "base/small.h"
+
 #include "net/ndp_state.h"
 
 #include "fata/ethernet.h"

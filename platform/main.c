@@ -2,6 +2,8 @@
  * A unikernel's life, the same on every target: boot arguments, the first
  * fiber, and the loop that sleeps until there is something to do.
  */
+#include "base/small.h"
+
 #include "platform/unikernel.h"
 
 #include "fata/netif.h"

@@ -1,4 +1,6 @@
 /* Instances at queues of one tap: see siblings.h. */
+#include "base/small.h"
+
 #include "platform/siblings.h"
 
 enum {

@@ -3,6 +3,8 @@
  * failed assertions, the stack protector, errno, and the entry points that
  * _FORTIFY_SOURCE puts in place of string functions in Debian's archives.
  */
+#include "base/small.h"
+
 #include "platform/freestanding/libc.h"
 
 #include "base/fmt.h"
@@ -12,17 +14,25 @@
 
 uintptr_t freestanding_canary;
 
+/* What assert() calls, with the header beside this file. */
+_Noreturn void assert_failed(const char *file, int line);
+_Noreturn void assert_failed(const char *file, int line)
+{
+    char text[256];
+    size_t len =
+        fmt_string(text, sizeof(text), "%s:%d: assertion failed\n", file, line);
+
+    freestanding_die(bytes_of(text, len));
+}
+
+/* The C library's own, which code compiled elsewhere refers to. */
 _Noreturn void assert_fail(const char *expression, const char *file, int line,
                            const char *function) KNOWN_AS("__assert_fail");
 _Noreturn void assert_fail(const char *expression, const char *file, int line,
                            const char *function)
 {
-    char text[512];
-    size_t len =
-        fmt_string(text, sizeof(text), "%s:%d: %s: assertion failed: %s\n",
-                   file, line, function, expression);
-
-    freestanding_die(bytes_of(text, len));
+    (void)expression, (void)function;
+    assert_failed(file, line);
 }
 
 _Noreturn void stack_check_fail(void) KNOWN_AS("__stack_chk_fail");

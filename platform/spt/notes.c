@@ -2,6 +2,8 @@
  * What the image's file says to whoever opens it: to a tender, what it is
  * and where answers go; to a kernel asked to execute it, that it cannot.
  */
+#include "base/small.h"
+
 #include "abi/counters.h"
 #include "abi/fata.h"
 #include "abi/solo5.h"

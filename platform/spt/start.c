@@ -2,6 +2,8 @@
  * The entry of an spt image: the tender jumps here, in its own process, with
  * the address of the boot info and the stack at the end of guest memory.
  */
+#include "base/small.h"
+
 #include "platform/cpu/x86_64/random.h"
 #include "platform/freestanding/libc.h"
 #include "platform/spt/spt.h"
