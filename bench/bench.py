@@ -179,6 +179,13 @@ def tcp_memory():
                True, cpu_share=got[f"{key}_cpu_share"])
 
 
+def tcp_idle():
+    """Memory of the server's side for 100,000 idle connections."""
+    got = measured(os.path.join(BUILD, "bench/tcp_idle"), "100000")
+    figure("memory of 100,000 idle connections", got["bytes"] / 1e6, "MB",
+           None, 100, 50)
+
+
 def micro():
     """What the smallest things cost."""
     wait_quiet()
@@ -223,7 +230,8 @@ def build():
 
 PARTS = {"hello": hello, "first_reply": first_reply, "sizes": sizes,
          "memory": memory, **Network(figure, project, spt_image).parts(),
-         "tcp_memory": tcp_memory, "micro": micro, "build": build}
+         "tcp_memory": tcp_memory, "tcp_idle": tcp_idle, "micro": micro,
+         "build": build}
 
 
 # ---- telling

@@ -257,7 +257,8 @@ class Network:
 
     def bulk_plain(self):
         """Bulk TCP over a tap without any offload."""
-        mine, others = self.services("--net-offload:service=off"), [linux(False)]
+        mine = self.services("--net-offload:service=off")
+        others = [linux(False)]
         offloads(mine.client, "tap0", False)
         for direction, what in (("send", "receiving"), ("receive", "sending")):
             got = compare([mine, *others],
@@ -337,7 +338,7 @@ class Network:
                 lib.connect("10.79.0.2", 9, unikernel).close()
             got = compare(servers, lambda s: s.bulk("receive",
                                                     3 if harness.quick else
-                                                    15))
+                                                    8))
             self.ratio(f"goodput at {loss} % loss and 50 ms, sending", got,
                        servers[1:], (0.7,), (1.0,))
             for process in (unikernel, host, path):
