@@ -246,7 +246,9 @@ static void a_failed_assertion_ends_with_255(void)
 {
     run(WORDS_OF("--fault=assert"));
     CHECK(ended_with(255));
-    CHECK(strstr(guest.text, "assertion failed: checks->failed != 0") != NULL);
+    /* Where it is; what it said is told by targets with room for it. */
+    CHECK(strstr(guest.text, "platform/conformance.c:") != NULL);
+    CHECK(strstr(guest.text, "assertion failed") != NULL);
 }
 
 static void a_status_is_passed_on(void)

@@ -19,7 +19,7 @@ import time
 
 from lib import (GUEST, HOST, PREFIX, ROOT, Namespace, Process, command,
                  connect, folder, image, need, need_namespaces, receive_all, run,
-                 start, test)
+                 test)
 
 LIBRARY = os.path.join(ROOT, "build/libfata-net.so")
 SIZE = 2 << 20
@@ -125,18 +125,31 @@ def tap_namespace(**settings):
     return namespace
 
 
-def echo(namespace, *options):
+def routed():
+    """A router with tap0, and a host behind it."""
+    router, far = tap_namespace(), Namespace()
+    router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    command("ip", "link", "add", "veth0", "netns", far.name, "type", "veth",
+            "peer", "name", "veth1", "netns", router.name)
+    far.up("veth0", "10.80.0.1/24")
+    router.up("veth1", "10.80.0.254/24")
+    far.ip("route", "add", "default", "via", "10.80.0.254")
+    return router, far
+
+
+def echo(namespace, *arguments, options=()):
     return Process(os.path.join(ROOT, "build/fata-spt"), "--net:service=tap0",
                    *options, "--", image("echo", "spt"),
-                   f"--ipv4={GUEST}/{PREFIX}", "--port=7",
+                   f"--ipv4={GUEST}/{PREFIX}", "--port=7", *arguments,
                    namespace=namespace)
 
 
-def plain(namespace):
+def plain(namespace, *arguments):
     """Segments as they are on a wire: none is cut or merged by the tap."""
     need("ethtool")
     namespace.run("ethtool", "-K", "tap0", "tso", "off", "gso", "off")
-    return echo(namespace, "--net-offload:service=off")
+    return echo(namespace, *arguments,
+                options=("--net-offload:service=off",))
 
 
 @contextlib.contextmanager
@@ -248,11 +261,14 @@ def under_loss_ours_sends_again_only_what_linux_says_is_missing():
 
 @test
 def under_loss_ours_tells_linux_what_has_come():
-    namespace = tap_namespace()
-    drop(namespace, "output", f"ip daddr {GUEST} tcp dport 7", 8)
-    server = plain(namespace)
-    with Capture(namespace) as capture:
-        with namespace.inside(), connect(GUEST, 7, server) as s:
+    router, far = routed()
+    # Behind the sender's back: it is told of packets that its own host drops.
+    drop(router, "forward", f"ip daddr {GUEST} tcp dport 7", 50)
+    far.run("ethtool", "-K", "veth0", "tso", "off", "gso", "off")
+    router.run("ethtool", "-K", "veth1", "gro", "off")
+    server = plain(router, f"--gateway={HOST}")
+    with Capture(router) as capture:
+        with far.inside(), connect(GUEST, 7, server) as s:
             s.settimeout(120)
             assert exchange(s, DATA) == DATA
     server.stop()
@@ -375,15 +391,8 @@ def each_side_may_close_its_half_first():
 
 @test
 def a_path_that_gets_narrower_is_noticed_and_used():
-    router, far = tap_namespace(), Namespace()
-    router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    command("ip", "link", "add", "veth0", "netns", far.name, "type", "veth",
-            "peer", "name", "veth1", "netns", router.name)
-    far.up("veth0", "10.80.0.1/24")
-    router.up("veth1", "10.80.0.254/24")
-    far.ip("route", "add", "default", "via", "10.80.0.254")
-    server = start("echo", "spt", f"--ipv4={GUEST}/{PREFIX}", "--port=7",
-                   f"--gateway={HOST}", namespace=router, net="tap:tap0")
+    router, far = routed()
+    server = echo(router, f"--gateway={HOST}")
     with Capture(router) as capture:
         with far.inside(), connect(GUEST, 7, server) as s:
             s.settimeout(60)
