@@ -32,9 +32,18 @@ def page(size):
 
 
 def cubic(namespace):
-    """The same congestion control for every host that is compared."""
+    """The same congestion control for every host that is compared, where the
+    machine allows it; else that is said."""
     namespace.run("sysctl", "-qw", "net.ipv4.tcp_congestion_control=cubic",
                   check=False)
+    if congestion(namespace) != "cubic":
+        say(f"    the hosts here use {congestion(namespace)}: "
+            "net.ipv4.tcp_allowed_congestion_control has no cubic")
+
+
+def congestion(namespace):
+    return namespace.run("sysctl", "-n",
+                         "net.ipv4.tcp_congestion_control").stdout.strip()
 
 
 def offloads(namespace, interface, on):
@@ -333,7 +342,8 @@ class Network:
             servers = [Server(client, "10.79.0.2", lambda:
                               [unikernel.find("fata-spt")], "ours"),
                        Server(client, "10.79.0.3", host.children,
-                              f"Linux {os.uname().release}, cubic")]
+                              f"Linux {os.uname().release}, "
+                              f"{congestion(server)}")]
             with client.inside():
                 lib.connect("10.79.0.2", 9, unikernel).close()
             got = compare(servers, lambda s: s.bulk("receive",
