@@ -87,7 +87,7 @@ build/fuzz/libfata.a: $(FUZZ_OBJ)
 	@rm -f $@; ar rcs $@ $^
 
 # A test or fuzz target may need objects of its own room: its module.mk adds
-# them as prerequisites (build/san/tender/spt/elf_test: build/san/...o).
+# them as prerequisites (build/san/tender/common/elf_test: build/san/...o).
 LIBS = -lsodium
 build/san/%_test: build/san/%_test.o build/san/libfata.a
 	$(CC) $(SANITIZE) -o $@ $(filter %.o,$^) build/san/libfata.a $(LIBS) $(LDLIBS)

@@ -1,29 +1,29 @@
 # The tenders: build/fata-spt runs spt images, build/fata-nat gives them a
 # network without any rights, build/fata-pcap captures what passes a tap.
 
-# fata-spt is linked with musl: a static program of glibc takes twice as long
-# to start. It is position-independent, so that it is loaded far above the
-# guest's memory. Headers of the kernel and of libseccomp are no libc's.
+# Tenders are linked with musl: a static program of glibc takes twice as long
+# to start. They are position-independent, so that they are loaded far above
+# the memory of spt's guests. Headers of the kernel and of libseccomp are no
+# libc's. Each is tender/common and a back end.
 MUSL_INCLUDE = /usr/include/x86_64-linux-musl
 MUSL_LIB = /usr/lib/x86_64-linux-musl
-SPT_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
-             --include-with-prefix=include -idirafter /usr/include \
-             -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
-             -fno-asynchronous-unwind-tables
-SPT_SRC = $(filter-out %_test.c %_fuzz.c tender/spt/filter_table.c,\
-            $(wildcard tender/spt/*.c))
-SPT_OBJ = $(SPT_SRC:%.c=build/musl/%.o) \
-          build/musl/tender/spt/filter_tables.o
+TENDER_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
+                --include-with-prefix=include -idirafter /usr/include \
+                -idirafter /usr/include/$(shell $(CC) -print-multiarch) \
+                -fno-asynchronous-unwind-tables
+tender_obj = $(patsubst %.c,build/musl/%.o,\
+  $(filter-out %_test.c %_fuzz.c %/filter_table.c,\
+    $(wildcard tender/common/*.c tender/$(1)/*.c)))
 
 build/musl/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(SPT_CFLAGS) -c $< -o $@
+	$(CC) $(TENDER_CFLAGS) -c $< -o $@
 build/musl/tender/spt/filter_tables.o: build/tender/spt/filter_tables.c
-	$(CC) $(SPT_CFLAGS) -c $< -o $@
+	$(CC) $(TENDER_CFLAGS) -c $< -o $@
 
-build/fata-spt: $(SPT_OBJ)
+build/fata-spt: $(call tender_obj,spt) build/musl/tender/spt/filter_tables.o
 	$(CC) -static-pie -nostdlib -Wl,-z,noexecstack -Wl,--gc-sections -o $@ \
-	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $(SPT_OBJ) -l:libseccomp.a \
+	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $^ -l:libseccomp.a \
 	  $(MUSL_LIB)/libc.a -lgcc $(MUSL_LIB)/crtn.o
 
 build/tender/spt/filter_tables.c: build/tender/spt/filter_table
@@ -40,12 +40,10 @@ build/fata-nat: build/host/tender/nat/nat.o $(CAPTURE_OBJ)
 build/fata-pcap: build/host/tender/pcap/pcap.o $(CAPTURE_OBJ)
 	$(CC) -o $@ $^ -lpcap
 
-# What the tests of the tender need besides libfata.
-SPT_PURE = elf manifest guest
-$(foreach kind,san fuzz,$(eval SPT_$(kind) = \
-  $(SPT_PURE:%=build/$(kind)/tender/spt/%.o)))
-build/san/tender/spt/elf_test: $(SPT_san)
+# What the tests of the tenders need besides libfata.
+TENDER_PURE = elf manifest guest answers
+$(foreach kind,san fuzz,$(eval TENDER_$(kind) = \
+  $(TENDER_PURE:%=build/$(kind)/tender/common/%.o)))
+$(TENDER_PURE:%=build/san/tender/common/%_test): $(TENDER_san)
+build/fuzz/tender/common/elf_fuzz: $(TENDER_fuzz)
 build/san/tender/pcap/pcapng_test: build/san/tender/pcap/pcapng.o
-build/san/tender/spt/manifest_test: $(SPT_san)
-build/san/tender/spt/guest_test: $(SPT_san)
-build/fuzz/tender/spt/elf_fuzz: $(SPT_fuzz)

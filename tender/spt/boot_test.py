@@ -411,7 +411,7 @@ def wrong_options_are_named():
                         ("--mem=x", "Malformed argument to --mem"),
                         ("--mem=-1", "Malformed argument to --mem"),
                         ("--mem=", "Malformed argument to --mem"),
-                        ("--mem=99999999999", "more than a process"),
+                        ("--mem=99999999999", "more than a guest"),
                         ("--mem=18446744073709551616", "Malformed argument"),
                         ("--mem=1", "larger --mem"),
                         ("--net:service", "Malformed argument"),

@@ -1,0 +1,34 @@
+/* What a tender answers an image that asks for more than Solo5 (abi/fata.h). */
+#ifndef TENDER_COMMON_ANSWERS_H
+#define TENDER_COMMON_ANSWERS_H
+
+#include "abi/fata.h"
+#include "tender/common/guest.h"
+
+/* How many random bytes there are among the answers. */
+enum { ANSWERS_RANDOM_BYTES = 64 + 8 };
+
+struct answers {
+    const uint8_t *random; /* ANSWERS_RANDOM_BYTES */
+    bool flushes;
+    bool counters;
+    uint32_t processors; /* of the machine */
+    uint32_t net_count;  /* at most FATA_NETS_MAX */
+    struct fata_net nets[FATA_NETS_MAX];
+    struct bytes more; /* records of the back end's own */
+};
+
+/* Add a record. */
+void answer_put(struct writer *w, uint32_t tag, struct bytes contents);
+
+/* What the image's note wants, of FATA_WANTS_*. */
+uint64_t answers_wants(struct bytes note);
+
+/*
+ * Write the answers to where the image's note wants them. False: there is no
+ * sense in what it says, or no room there; nothing is written.
+ */
+bool answers_write(const struct guest *guest, const struct elf *elf,
+                   struct bytes note, const struct answers *answers);
+
+#endif

@@ -1,0 +1,109 @@
+/* Tests of answers: what is written, and where nothing is. */
+#include "tender/common/answers.h"
+
+#include "test/test.h"
+
+enum { MEMORY = 2 << 20, ROOM = MEMORY - SOLO5_SPT_MEMORY_START };
+
+static struct guest fresh(void)
+{
+    static uint8_t memory[ROOM];
+
+    memset(memory, 0, sizeof(memory));
+    return (struct guest){
+        .memory = memory, .start = SOLO5_SPT_MEMORY_START, .mem_size = MEMORY};
+}
+
+/* Whether answers are written to `address` of an image with one segment. */
+static bool answered(uint64_t address, uint64_t size, uint32_t flags)
+{
+    static struct elf elf;
+    static uint8_t random[ANSWERS_RANDOM_BYTES];
+    struct guest guest = fresh();
+    uint8_t note[16];
+    struct writer w = WRITER(note);
+
+    memset(random, 0x5a, sizeof(random));
+    elf.count = 1;
+    elf.segments[0] = (struct elf_segment){
+        .start = 0x101000, .end = 0x102000, .flags = flags};
+    put_le64(&w, address);
+    put_le64(&w, size);
+    const struct answers answers = {
+        .random = random, .flushes = true, .counters = true};
+    bool said = answers_write(&guest, &elf, written(&w), &answers);
+    bool done = false;
+    for (size_t i = 0; i < ROOM; i++)
+        done = done || guest.memory[i] != 0;
+    CHECK_EQ(said, done);
+    return done;
+}
+
+static void all_answers_fit_the_smallest_block(void)
+{
+    static struct elf elf;
+    static uint8_t random[ANSWERS_RANDOM_BYTES];
+    struct guest guest = fresh();
+    struct answers answers = {.random = random,
+                              .flushes = true,
+                              .counters = true,
+                              .net_count = FATA_NETS_MAX};
+    uint8_t note[24];
+    struct writer w = WRITER(note);
+
+    put_le64(&w, 0x101000);
+    put_le64(&w, FATA_ANSWERS_BYTES);
+    put_le64(&w, FATA_WANTS_NET);
+    for (uint8_t i = 0; i < FATA_NETS_MAX; i++)
+        answers.nets[i] = (struct fata_net){
+            .handle = i, .header_len = FATA_NET_HEADER, .features = 0x01020304};
+    CHECK_EQ(answers_wants(written(&w)), FATA_WANTS_NET);
+    /* An image from before there was anything to want. */
+    CHECK_EQ(answers_wants(bytes_first(written(&w), 16)), 0);
+    CHECK(answers_write(&guest, &elf, written(&w), &answers));
+
+    struct reader r = reader_of(bytes_of(
+        guest_at(&guest, 0x101000, FATA_ANSWERS_BYTES), FATA_ANSWERS_BYTES));
+    for (;;) {
+        uint32_t tag = get_le32(&r), len = get_le32(&r);
+        if (tag == FATA_ANSWER_NET || tag == FATA_ANSWER_END)
+            CHECK_EQ(len, tag == FATA_ANSWER_NET ? FATA_NETS_MAX * 8 : 0);
+        if (tag == FATA_ANSWER_NET || tag == FATA_ANSWER_END)
+            break;
+        (void)get_bytes(&r, (len + 7) / 8 * 8);
+    }
+    for (uint8_t i = 0; i < FATA_NETS_MAX; i++) {
+        CHECK_EQ(get_u8(&r), i);
+        CHECK_EQ(get_u8(&r), FATA_NET_HEADER);
+        CHECK_EQ(get_le16(&r), 0);
+        CHECK_EQ(get_le32(&r), 0x01020304);
+    }
+    CHECK(!r.failed);
+}
+
+static void answers_go_only_where_the_guest_itself_may_write(void)
+{
+    const uint64_t size = FATA_ANSWERS_BYTES;
+    const uint32_t rw = ELF_READ | ELF_WRITE;
+
+    CHECK(answered(0x101000, size, rw));
+    CHECK(answered(0x103000, size, ELF_READ));
+    CHECK(answered(MEMORY - size, size, rw));
+    CHECK(!answered(0x101000, size, ELF_READ));
+    CHECK(!answered(0x101000 - size + 1, size, ELF_READ | ELF_EXECUTE));
+    CHECK(answered(0x101000 - size, size, ELF_READ | ELF_EXECUTE));
+    CHECK(!answered(0x101fff, size, ELF_READ));
+    CHECK(!answered(0x11000, size, rw));
+    CHECK(!answered(MEMORY - size + 1, size, rw));
+    CHECK(!answered(UINT64_MAX, size, rw));
+    CHECK(!answered(0x101000, UINT64_MAX, rw));
+    CHECK(!answered(0x101000, 8, rw));
+    CHECK(!answered(0, 0, rw));
+}
+
+int main(void)
+{
+    RUN(answers_go_only_where_the_guest_itself_may_write);
+    RUN(all_answers_fit_the_smallest_block);
+    return test_result();
+}

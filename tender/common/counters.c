@@ -1,0 +1,59 @@
+/* The file of counters: see counters.h. */
+#include "tender/common/counters.h"
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "abi/counters.h"
+
+uint8_t *counters_region(const struct guest *guest, const struct elf *elf,
+                         struct bytes note, size_t *size)
+{
+    struct reader r = reader_of(note);
+    uint64_t address = get_le64(&r);
+    uint64_t len = get_le64(&r);
+
+    if (r.failed || address % FATA_COUNTERS_PAGE != 0 ||
+        len % FATA_COUNTERS_PAGE != 0 || len == 0 ||
+        len > FATA_COUNTERS_BYTES_MAX || address < SOLO5_IMAGE_START ||
+        guest_at(guest, address, len) == NULL ||
+        !guest_is_writable(elf, address, len))
+        return NULL;
+    *size = len;
+    return guest_at(guest, address, len);
+}
+
+void counters_map(uint8_t *region, size_t size, const char *path)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat status;
+    int problem = 0;
+
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+                  S_IRUSR | S_IWUSR);
+    if (fd < 0 || fstat(fd, &status) != 0)
+        err(1, "--counters=%s: cannot make the file", path);
+    if (!S_ISREG(status.st_mode))
+        errx(1, "--counters=%s: not a file: give the name of a new one", path);
+    if (fcntl(fd, F_SETLK, &lock) != 0)
+        errx(1,
+             "--counters=%s: in use by another unikernel: give each a file of "
+             "its own",
+             path);
+    /* Zeroed, and all there: a page that cannot be had later would end us. */
+    if (ftruncate(fd, 0) != 0)
+        problem = errno;
+    else
+        problem = posix_fallocate(fd, 0, (off_t)size);
+    if (problem != 0)
+        errx(1, "--counters=%s: no %zu bytes for it: %s", path, size,
+             strerror(problem));
+    if (mmap(region, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             0) == MAP_FAILED)
+        err(1, "--counters=%s: cannot map it", path);
+}

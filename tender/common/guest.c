@@ -1,0 +1,113 @@
+/* The memory of a guest and what is in it: see guest.h. */
+#include "tender/common/guest.h"
+
+#include <sys/mman.h>
+
+/* Mapping a page costs more than copying it; but copies are not shared. */
+enum { PAGES_WORTH_MAPPING = 4 };
+
+uint8_t *guest_at(const struct guest *guest, uint64_t address, uint64_t len)
+{
+    if (address < guest->start || address > guest->mem_size ||
+        len > guest->mem_size - address)
+        return NULL;
+    return guest->memory + (address - guest->start);
+}
+
+/* A monitor's guest has its code executed elsewhere: here it is only read. */
+static int protection_of(const struct guest *guest,
+                         const struct elf_segment *segment)
+{
+    int protection = PROT_NONE;
+
+    if (segment->flags & ELF_READ)
+        protection |= PROT_READ;
+    if (segment->flags & ELF_WRITE)
+        protection |= PROT_WRITE;
+    if (segment->flags & ELF_EXECUTE)
+        protection |= guest->in_place ? PROT_EXEC : PROT_READ;
+    return protection;
+}
+
+/*
+ * Bytes of the segment that can be mapped from the file: its whole pages, if
+ * they lie in the file as they do in memory. Sets where in the segment they
+ * begin. A page that is not wholly the segment's must be zero where it is not.
+ */
+static uint64_t mappable(const struct elf_segment *segment, uint64_t *from)
+{
+    uint64_t end = segment->address + segment->contents.len;
+
+    *from = -segment->address % SOLO5_PAGE;
+    if (segment->offset % SOLO5_PAGE != segment->address % SOLO5_PAGE ||
+        *from > segment->contents.len)
+        return 0;
+    uint64_t len = (end - end % SOLO5_PAGE) - (segment->address + *from);
+    if (len < (uint64_t)PAGES_WORTH_MAPPING * SOLO5_PAGE)
+        return 0;
+    return len;
+}
+
+static bool load_segment(const struct guest *guest,
+                         const struct elf_segment *segment, int fd)
+{
+    struct bytes contents = segment->contents;
+    uint64_t from = 0, mapped = 0;
+    uint8_t *to = guest_at(guest, segment->address, contents.len);
+    uint8_t *pages =
+        guest_at(guest, segment->start, segment->end - segment->start);
+
+    assert(to != NULL && pages != NULL);
+    if (fd >= 0)
+        mapped = mappable(segment, &from);
+    if (mapped > 0 && mmap(to + from, mapped, protection_of(guest, segment),
+                           MAP_PRIVATE | MAP_FIXED, fd,
+                           (off_t)(segment->offset + from)) == MAP_FAILED)
+        return false;
+    if (mapped == 0)
+        from = 0;
+    memcpy(to, contents.at, from);
+    memcpy(to + from + mapped, contents.at + from + mapped,
+           contents.len - from - mapped);
+    return mprotect(pages, segment->end - segment->start,
+                    protection_of(guest, segment)) == 0;
+}
+
+bool guest_load(const struct guest *guest, const struct elf *elf, int fd)
+{
+    for (size_t i = 0; i < elf->count; i++)
+        if (!load_segment(guest, &elf->segments[i], fd))
+            return false;
+    return true;
+}
+
+bool guest_write_boot_info(const struct guest *guest, uint64_t address,
+                           struct bytes info, const union manifest *manifest,
+                           char *const *words)
+{
+    uint64_t manifest_at = address + info.len;
+    uint64_t cmdline_at = manifest_at + manifest_size(manifest);
+    struct writer w = writer_to(
+        guest_at(guest, cmdline_at, SOLO5_CMDLINE_MAX + 1), SOLO5_CMDLINE_MAX);
+
+    memcpy(guest_at(guest, address, info.len), info.at, info.len);
+    memcpy(guest_at(guest, manifest_at, manifest_size(manifest)), manifest,
+           manifest_size(manifest));
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (i > 0)
+            put_u8(&w, ' ');
+        put_bytes(&w, bytes_of_string(words[i]));
+    }
+    return !w.failed;
+}
+
+bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size)
+{
+    for (size_t i = 0; i < elf->count; i++) {
+        const struct elf_segment *segment = &elf->segments[i];
+        if ((segment->flags & ELF_WRITE) == 0 && address < segment->end &&
+            segment->start < address + size)
+            return false;
+    }
+    return true;
+}
