@@ -4,77 +4,28 @@
  */
 #include "platform/spt/spt.h"
 #include "platform/spt/syscall.h"
-#include "platform/vnet.h"
-
-enum {
-    ETHERNET_HEADER = 14,
-    VLAN = 4,
-    FRAME_MAX = VNET_LEN_LONG + ETHERNET_HEADER + VLAN + UINT16_MAX,
-};
 
 /*
  * One frame. The kernel is to be handed all of a frame in one piece, since
  * writev is outside the cage; pages of it are supplied on first use.
  */
-static uint8_t frame[FRAME_MAX];
-
-static_assert((int)FATA_NET_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
-                  (int)FATA_NET_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
-                  (int)FATA_NET_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
-                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED &&
-                  (int)FATA_NET_SIBLINGS == (int)PLATFORM_NET_SIBLINGS,
-              "features are passed on as they are");
-static_assert((int)FATA_NET_HEADER == (int)VNET_LEN, "as the tender has it");
+static uint8_t frame[SOLO5_FRAME_MAX];
 
 static const struct solo5_entry *entry_of(struct platform *platform,
                                           uint32_t handle, uint32_t type)
 {
-    assert(handle < platform->manifest->count);
-    const struct solo5_entry *entry = &platform->manifest->entries[handle];
-    assert(entry->type == type && entry->attached);
-    return entry;
-}
-
-/* The handle of the device `name`, or 0, which is never one. */
-static uint32_t find(struct platform *platform, const char *name, uint32_t type)
-{
-    for (uint32_t i = 1; i < platform->manifest->count; i++) {
-        const struct solo5_entry *entry = &platform->manifest->entries[i];
-        if (entry->type == type && entry->attached &&
-            strcmp(entry->name, name) == 0)
-            return i;
-    }
-    return 0;
+    return solo5_entry(platform->manifest, handle, type);
 }
 
 enum err platform_net_open(struct platform *platform, const char *name,
                            struct platform_net_info *info)
 {
-    uint32_t handle = find(platform, name, SOLO5_DEVICE_NET);
+    struct solo5_net net;
+    enum err err = solo5_net_open(platform->manifest, name, info, &net);
 
-    if (handle == 0)
-        return ERR_NOT_FOUND;
-    const struct solo5_entry *entry =
-        entry_of(platform, handle, SOLO5_DEVICE_NET);
-    *info = (struct platform_net_info){.handle = handle, .mtu = entry->net.mtu};
-    memcpy(info->mac, entry->net.mac, sizeof(info->mac));
-    for (struct reader r = reader_of(spt_answer(FATA_ANSWER_NET));
-         r.rest.len > 0;) {
-        uint8_t about = get_u8(&r);
-        uint8_t header_len = get_u8(&r);
-        (void)get_le16(&r);
-        uint32_t features = get_le32(&r);
-        if (about != handle || r.failed)
-            continue;
-        /* Unknown headers would be taken for frames. */
-        if (header_len != 0 && header_len != VNET_LEN &&
-            header_len != VNET_LEN_LONG)
-            return ERR_IO;
-        platform->vnet_len[handle] = header_len;
-        info->features = features;
-        if ((features & FATA_NET_RX_MERGED) != 0)
-            platform->merged |= UINT64_C(1) << handle;
-    }
+    if (err != OK)
+        return err;
+    platform->nets[info->handle] = net;
     platform->has_net = true;
     return OK;
 }
@@ -100,18 +51,14 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_NET);
-    size_t header = platform->vnet_len[handle];
+    const struct solo5_net *net = &platform->nets[handle];
     struct bytes whole = parts[0];
 
-    assert(header > 0 ||
+    assert(net->header > 0 ||
            (offload->checksum_offset == 0 && offload->gso_size == 0));
-    if (count > 1 || header > 0) {
+    if (count > 1 || net->header > 0) {
         struct writer w = WRITER(frame);
-        if (header > 0)
-            vnet_put(&w, header, offload, parts[0]);
-        for (size_t i = 0; i < count; i++)
-            put_bytes(&w, parts[i]);
-        assert(!w.failed);
+        solo5_put_frame(&w, net, parts, count, offload);
         whole = written(&w);
     }
     long n =
@@ -145,66 +92,25 @@ static enum err drop_frames(const struct solo5_entry *entry, size_t max)
     return OK;
 }
 
-/*
- * Where the next frame is read to, after `header` bytes of the headroom: an
- * ordinary piece if the MTU lets it fit, or a large one. NULL: it is read
- * aside into `frame`, and spread over as many pieces as it takes.
- */
-static struct pbuf *piece_for(struct pbuf_pool *pool, uint32_t most)
-{
-    if (most > PBUF_ROOM - PBUF_HEADROOM)
-        return pbuf_take_large(pool);
-    return pbuf_take(pool);
-}
-
-/* A frame that was read, `n` bytes with its header: as a packet, or NULL. */
-static struct pbuf *packet_of(struct pbuf_pool *pool, struct pbuf *p, size_t n,
-                              size_t header)
-{
-    uint8_t bytes[VNET_LEN_LONG];
-
-    if (n <= header) { /* not even a frame */
-        pbuf_give(p);
-        return NULL;
-    }
-    if (p == NULL) {
-        memcpy(bytes, frame, header);
-        p = pbuf_take_copy(pool, bytes_of(frame + header, n - header));
-        if (p == NULL)
-            return NULL; /* lost, as on any network */
-    } else {
-        memcpy(bytes, p->at - header, header);
-        p->len = (uint32_t)(n - header);
-        if (pbuf_is_large(p))
-            p = pbuf_compact(p);
-    }
-    if (header > 0 && !vnet_accept(bytes_of(bytes, header), p))
-        vnet_void(p);
-    return p;
-}
-
 enum err platform_net_receive(struct platform *platform, uint32_t handle,
                               struct pbuf_pool *pool, struct pbuf **packets,
                               size_t max, size_t *count)
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_NET);
-    uint32_t header = platform->vnet_len[handle];
-    uint32_t most = entry->net.mtu + (uint32_t)ETHERNET_HEADER;
+    const struct solo5_net *net = &platform->nets[handle];
 
-    if (platform->merged & UINT64_C(1) << handle)
-        most = PBUF_LARGE_ROOM;
     *count = 0;
     for (size_t tried = 0; tried < max; tried++) {
-        struct pbuf *p = piece_for(pool, most);
+        struct pbuf *p = solo5_piece_for(pool, net);
         uint8_t *at = frame;
         size_t room = sizeof(frame);
         /* What has been read may free buffers once it is dealt with. */
         if (p == NULL && pool->full.in_use == pool->full.capacity)
             return *count > 0 ? OK : drop_frames(entry, max);
         if (p != NULL) {
-            at = p->at - header;
-            room = pbuf_tailroom(p) + header;
+            at = p->at - net->header;
+            room = pbuf_tailroom(p) + net->header;
         }
         long n = syscall3(SYS_READ, entry->hostfd, (long)at, (long)room);
         if (n <= 0) {
@@ -214,7 +120,7 @@ enum err platform_net_receive(struct platform *platform, uint32_t handle,
                 return OK;
             return ERR_IO;
         }
-        packets[*count] = packet_of(pool, p, (size_t)n, header);
+        packets[*count] = solo5_packet_of(pool, net, p, frame, (size_t)n);
         if (packets[*count] != NULL)
             ++*count;
     }
@@ -224,18 +130,7 @@ enum err platform_net_receive(struct platform *platform, uint32_t handle,
 enum err platform_block_open(struct platform *platform, const char *name,
                              struct platform_block_info *info)
 {
-    uint32_t handle = find(platform, name, SOLO5_DEVICE_BLOCK);
-
-    if (handle == 0)
-        return ERR_NOT_FOUND;
-    const struct solo5_entry *entry =
-        entry_of(platform, handle, SOLO5_DEVICE_BLOCK);
-    *info = (struct platform_block_info){
-        .handle = handle,
-        .capacity = entry->block.capacity,
-        .block_size = entry->block.block_size,
-    };
-    return OK;
+    return solo5_block_open(platform->manifest, name, info);
 }
 
 /* The cage allows one block at a time, exactly, and nothing past the end. */

@@ -169,11 +169,11 @@ def entropy_differs_from_run_to_run_also_under_a_stock_tender():
 def entropy_that_was_given_out_is_gone_from_memory():
     path = image("""
     uint8_t bytes[32], given[32];
-    memcpy(given, spt_answers + 8, sizeof(given));
+    memcpy(given, solo5_answers + 8, sizeof(given));
     enum err err = platform_entropy(platform, bytes, sizeof(bytes));
     print(platform, "%d %d %d", (int)err, memcmp(bytes, given, 32),
-          (int)spt_answers[8] + spt_answers[20] + spt_answers[39]);
-    """, head='#include "platform/spt/spt.h"\n')
+          (int)solo5_answers[8] + solo5_answers[20] + solo5_answers[39]);
+    """, head='#include "platform/solo5/solo5.h"\n')
     assert boot(path) == (0, "0 0 0"), boot(path)
 
 

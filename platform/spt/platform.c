@@ -3,7 +3,6 @@
  * on the few system calls its cage allows.
  */
 #include "base/time.h"
-#include "platform/cpu/x86_64/random.h"
 #include "platform/spt/spt.h"
 #include "platform/spt/syscall.h"
 
@@ -95,7 +94,7 @@ static void arm_timer(struct platform *platform, uint64_t deadline)
 
 void platform_spin(struct platform *platform, uint64_t ns)
 {
-    struct reader r = reader_of(spt_answer(FATA_ANSWER_PROCESSORS));
+    struct reader r = reader_of(solo5_answer(FATA_ANSWER_PROCESSORS));
 
     /* Whom we wait for needs a processor, too. A stock tender does not say. */
     if (get_le32(&r) < 2)
@@ -163,7 +162,7 @@ uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 
 struct bytes platform_boot_args(struct platform *platform)
 {
-    return bytes_of_string(spt_at(platform->info->cmdline));
+    return bytes_of_string(solo5_at(platform->info->cmdline));
 }
 
 struct arena *platform_memory(struct platform *platform)
@@ -179,36 +178,16 @@ platform_guard *platform_guard_function(struct platform *platform)
 
 enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
 {
-    /* Each byte of the tender's is given out once. */
-    struct bytes from = bytes_first(platform->entropy, len);
-    struct writer w = writer_to(to, len);
-
-    put_bytes(&w, from);
-    platform->entropy = bytes_after(platform->entropy, from.len);
-    /* Nobody who reads the memory later is to learn what was given out. */
-    if (from.len > 0)
-        explicit_bzero(spt_answers + (from.at - spt_answers), from.len);
-    while (w.len < len) {
-        uint64_t word;
-        if (!random_from_cpu(&word))
-            return ERR_IO;
-        /* Should the processor's generator be broken, not all is known. */
-        word ^= cpu_ticks();
-        uint8_t text[8];
-        struct writer bytes = WRITER(text);
-        put_le64(&bytes, word);
-        put_bytes(&w, bytes_first(written(&bytes), len - w.len));
-    }
-    return OK;
+    return solo5_entropy(&platform->entropy, to, len);
 }
 
 void *platform_counters(struct platform *platform, size_t *size)
 {
     (void)platform;
-    if (spt_answer(FATA_ANSWER_COUNTERS).len == 0)
+    if (solo5_answer(FATA_ANSWER_COUNTERS).len == 0)
         return NULL;
-    *size = sizeof(spt_counters);
-    return spt_counters;
+    *size = sizeof(solo5_counters);
+    return solo5_counters;
 }
 
 _Noreturn void platform_exit(struct platform *platform, int status)

@@ -2,10 +2,7 @@
 #ifndef PLATFORM_SPT_SPT_H
 #define PLATFORM_SPT_SPT_H
 
-#include "abi/counters.h"
-#include "abi/fata.h"
-#include "abi/solo5.h"
-#include "platform/platform.h"
+#include "platform/solo5/solo5.h"
 #include "platform/spin.h"
 
 /* As the kernel has it on x86-64. */
@@ -28,24 +25,8 @@ struct platform {
     bool has_net;         /* so that there is something to poll for */
     bool flushes;         /* the tender lets us call fdatasync */
     struct bytes entropy; /* of the tender's, not used yet */
-    uint8_t vnet_len[PLATFORM_HANDLES]; /* of the header before frames */
-    uint64_t merged; /* bit of each handle whose frames may be large */
+    struct solo5_net nets[PLATFORM_HANDLES]; /* by handle */
     struct epoll_event events[PLATFORM_HANDLES];
 };
-
-/* What is at an address that the tender gave us. */
-static inline const void *spt_at(uint64_t address)
-{
-    return (const void *)address; // NOLINT(performance-no-int-to-ptr)
-}
-
-/* Where the tender writes its answers. */
-extern _Alignas(8) uint8_t spt_answers[FATA_ANSWERS_BYTES];
-
-/* What the tender shows to others, if it says so. */
-extern _Alignas(FATA_COUNTERS_PAGE) uint8_t spt_counters[FATA_COUNTERS_BYTES];
-
-/* The bytes of the tender's answer with this tag; empty if there is none. */
-struct bytes spt_answer(uint32_t tag);
 
 #endif
