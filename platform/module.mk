@@ -38,3 +38,4 @@ build/san/platform/vnet_test: build/san/platform/vnet.o
 build/san/platform/spin_test: build/san/platform/spin.o
 build/san/platform/siblings_test: build/san/platform/siblings.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o
+build/san/platform/cpu/x86_64/paging_test: build/san/platform/cpu/x86_64/paging.o
