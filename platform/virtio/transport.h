@@ -7,7 +7,7 @@
  *     (PCI, command          virtio_mmio_probe
  *      line, ACPI, ...)      struct virtio_device ->  net, block, rng, console
  *     gives names      ->    virtio_find         <-
- *     platform_wait    ->                            virtio_ready, virtio_arm
+ *     irq.h            ->    virtio_interrupts   <-
  *
  * Only the interface of virtio 1.x is driven; older devices are refused by
  * name. Memory has the same address for devices as for us. Whoever is behind a
@@ -92,11 +92,19 @@ struct virtio_transport {
     bool (*queue_start)(struct virtio_device *device, uint16_t queue,
                         const struct virtio_place *place);
     void (*notify)(struct virtio_device *device, uint16_t queue);
+    /*
+     * Have it interrupt by this message once it is started; asked only of a
+     * device with `msix`. False: it cannot.
+     */
+    bool (*message)(struct virtio_device *device, uint64_t address,
+                    uint32_t data);
     /* Why it interrupted (enum virtio_event); it then does so no longer. */
     uint32_t (*acknowledge)(struct virtio_device *device);
 };
 
 enum { VIRTIO_QUEUES = 4 }; /* per device that we use */
+
+#define VIRTIO_NO_LINE UINT32_MAX
 
 /* A device. Zeroed, then filled in by a probe; never moved afterwards. */
 struct virtio_device {
@@ -106,6 +114,9 @@ struct virtio_device {
     char place[24];     /* "pci 00:03.0" or "mmio 0xfeb00000", for messages */
     uint64_t features;  /* agreed on, once it is started */
     bool dead;          /* it has failed for good, and been reset */
+    uint32_t line;      /* what it interrupts by without messages; the boot
+                         * code sets it after the probe, VIRTIO_NO_LINE: none */
+    uint8_t irq;        /* of irq.h, once its driver wants it to interrupt */
     bool has_message;   /* it interrupts by message, not by its line */
     uintptr_t common;   /* registers: all of them (mmio) or the common ones */
     uintptr_t specific; /* the device's own configuration, 0 if none */
@@ -134,44 +145,12 @@ MUST_USE bool virtio_pci_probe(struct virtio_device *device,
                                const struct pci_access *access, uint16_t where);
 
 /*
- * Have the device interrupt by this message (MSI-X), before it is started by
- * its driver. False: it cannot, or its table is out of reach; it will use its
- * line, which has to be acknowledged.
- */
-MUST_USE bool virtio_pci_message(struct virtio_device *device, uint64_t address,
-                                 uint32_t data);
-
-/*
  * The same question for registers in memory, which are at `registers` for us
  * and of `size` bytes. A place without a device (VIRTIO_NONE) is not said.
  */
 MUST_USE bool virtio_mmio_probe(struct virtio_device *device,
                                 struct platform *platform, uintptr_t registers,
                                 uint64_t size);
-
-/*
- * Called for a device whose line has interrupted, in a handler or after it.
- * Devices that interrupt by message need none of it.
- */
-void virtio_acknowledge(struct virtio_device *device);
-
-/*
- * Handles with input now: cheap, to be asked before each sleep, and while
- * spinning.
- */
-uint64_t virtio_ready(struct platform *platform);
-
-/*
- * The same just before a sleep, with interrupts off: input that comes after
- * the call interrupts. Do not sleep if the result is not 0.
- */
-uint64_t virtio_arm(struct platform *platform);
-
-/*
- * Called when an interrupt ended the sleep and there is no input: has a device
- * broken? Handles of those that have, whose next receive will say so.
- */
-uint64_t virtio_woken(struct platform *platform);
 
 /* Entropy of a device that is a VIRTIO_RNG: OK, or ERR_IO. */
 MUST_USE enum err virtio_rng(struct virtio_device *device, struct arena *arena,
@@ -232,6 +211,19 @@ void virtio_say(const struct virtio_device *device, const char *format, ...)
  * so that it leaves memory alone.
  */
 void virtio_die(struct virtio_device *device, const char *why);
+
+/*
+ * Have the device end our sleep, by message if it can, by its line otherwise.
+ * Before virtio_start; without it, or where nothing helps, it is IRQ_NONE.
+ */
+void virtio_interrupts(struct virtio_device *device);
+
+/*
+ * To be called before its driver looks at its queues: acknowledge what the
+ * device has interrupted for. True: it has interrupted since the last call, and
+ * if there is nothing in its queues, virtio_check should be asked.
+ */
+bool virtio_came(struct virtio_device *device);
 
 /* Has the device asked for a reset? Then it is dead. */
 void virtio_check(struct virtio_device *device);
