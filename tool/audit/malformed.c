@@ -147,6 +147,22 @@ static void repair_transport_sum(struct audit *a, uint8_t *frame, size_t len)
                                         : wire_sum(&ip, protocol, message));
 }
 
+/*
+ * A SYN, however odd, may leave a connection half-open for a minute: if not
+ * from the open connection's port, then from none that audit_port gives to
+ * other cases.
+ */
+static void repair_port(struct audit *a, const struct probe *p, uint8_t *frame,
+                        size_t len)
+{
+    size_t at = ETHERNET + (fata_ip_is_v4(&a->target) ? 20 : 40);
+
+    if (len < at + 2)
+        return;
+    if (p == NULL || p->port != (frame[at] << 8 | frame[at + 1]))
+        frame[at] = (frame[at] & 0x1f) | 4;
+}
+
 static void send_raw(struct audit *a, const uint8_t *frame, size_t len)
 {
     uint8_t at[2048];
@@ -173,6 +189,8 @@ static uint32_t crafted(struct audit *a, const struct probe *p)
                 memcpy(changed, at, w.len);
                 changed[i] = extremes[e];
                 repair_address(a, changed, w.len);
+                if (kind < 2)
+                    repair_port(a, p, changed, w.len);
                 repair_transport_sum(a, changed, w.len);
                 repair_ip_sum(a, changed, w.len);
                 send_raw(a, changed, w.len);
@@ -187,7 +205,8 @@ static void mutate(struct audit *a, const struct probe *p)
     uint8_t at[2048];
     struct writer w = WRITER(at);
 
-    put_right(a, audit_below(a, KINDS), p, &w);
+    unsigned kind = audit_below(a, KINDS);
+    put_right(a, kind, p, &w);
     size_t len = w.len;
     for (uint32_t n = 1 + audit_below(a, 8); n > 0; n--) {
         size_t i = ETHERNET + audit_below(a, (uint32_t)(len - ETHERNET));
@@ -209,6 +228,8 @@ static void mutate(struct audit *a, const struct probe *p)
     if (audit_below(a, 8) == 0)
         len = ETHERNET + audit_below(a, (uint32_t)(len - ETHERNET));
     repair_address(a, at, len);
+    if (kind < 2)
+        repair_port(a, p, at, len);
     if (audit_below(a, 4) != 0 && len >= ETHERNET + 40)
         repair_transport_sum(a, at, len);
     if (audit_below(a, 8) != 0)

@@ -187,6 +187,17 @@ static void opened(struct probe *p, const struct tcp_segment *t)
     probe_ack(p);
 }
 
+/* What is left of an older connection between the same ports answers our SYN:
+ * end it, as any client does, and the next SYN gets through (RFC 9293 section
+ * 3.10.7.3). */
+static void refuse(struct probe *p, const struct tcp_segment *t)
+{
+    struct tcp_segment reset = probe_segment(p, TCP_RST);
+
+    reset.seq = t->ack;
+    probe_emit(p, &reset, (struct bytes){0});
+}
+
 static void keep_data(struct probe *p, struct bytes data)
 {
     if (p->len + data.len > ANSWER_MOST) {
@@ -240,6 +251,8 @@ void probe_input(struct probe *p, const struct seen *seen, struct bytes data)
         if ((t->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
             t->ack == p->iss + 1)
             opened(p, t);
+        else if ((t->flags & TCP_ACK) != 0 && t->ack != p->iss + 1)
+            refuse(p, t);
         return;
     }
     if (p->state != PROBE_OPEN)
