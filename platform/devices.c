@@ -230,9 +230,9 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
                        struct fata_netif **netif, const char *name)
 {
     struct platform_env *platform_env = platform_env_of(env);
-    struct platform_net_info info = {0};
 
     assert(env->pbufs != NULL);
+    struct platform_net_info info = {.buffers = env->pbufs->full.capacity};
     enum err err = platform_net_open(platform_env->platform, name, &info);
     if (err != OK)
         return open_failed(why, err, "net", name);

@@ -104,6 +104,7 @@ enum platform_net_feature {
 };
 
 struct platform_net_info {
+    uint32_t buffers; /* in: packet buffers there are to receive into */
     uint32_t handle;
     uint8_t mac[6];
     uint16_t mtu;      /* bytes, Ethernet header not counted; 68..65535 */

@@ -3,7 +3,6 @@
 
 #include "base/fmt.h"
 #include "platform/virtio/io.h"
-#include "platform/virtio/irq.h"
 #include "platform/virtio/transport.h"
 
 enum {
@@ -141,8 +140,6 @@ bool virtio_mmio_probe(struct virtio_device *device, struct platform *platform,
     *device = (struct virtio_device){
         .transport = &mmio_transport,
         .platform = platform,
-        .line = VIRTIO_NO_LINE,
-        .irq = IRQ_NONE,
         .common = registers,
         .specific = registers + CONFIG,
     };

@@ -7,7 +7,6 @@
 
 #include "base/fmt.h"
 #include "platform/virtio/io.h"
-#include "platform/virtio/irq.h"
 #include "platform/virtio/transport.h"
 
 /* Of the configuration of a PCI function. */
@@ -200,27 +199,6 @@ static uintptr_t region(const struct virtio_device *device, uint32_t bar,
     return device->access->map(device->access, at + offset, size);
 }
 
-static bool pci_message(struct virtio_device *device, uint64_t address,
-                        uint32_t data)
-{
-    if (device->msix == 0)
-        return false;
-    uint32_t place = function_get(device, device->msix + MSIX_TABLE);
-    uintptr_t table = region(device, place & MSIX_BAR,
-                             place & ~(uint32_t)MSIX_BAR, MSIX_ENTRY);
-    if (table == 0)
-        return false;
-    put64(table, address);
-    io_write32(table + 8, data);
-    io_write32(table + 12, 0);
-    uint32_t control = function_get(device, device->msix);
-    function_put(device, device->msix,
-                 (control & ~(uint32_t)MSIX_MASK) | (uint32_t)MSIX_ENABLE);
-    uint32_t command = function_get(device, PCI_COMMAND) & UINT16_MAX;
-    function_put(device, PCI_COMMAND, command | COMMAND_NO_LINE);
-    return true;
-}
-
 static const struct virtio_transport pci_transport = {
     .offered = pci_offered,
     .accept = pci_accept,
@@ -231,7 +209,6 @@ static const struct virtio_transport pci_transport = {
     .queue_most = pci_queue_most,
     .queue_start = pci_queue_start,
     .notify = pci_notify,
-    .message = pci_message,
     .acknowledge = pci_acknowledge,
 };
 
@@ -293,8 +270,6 @@ bool virtio_pci_probe(struct virtio_device *device, struct platform *platform,
     *device = (struct virtio_device){
         .transport = &pci_transport,
         .platform = platform,
-        .line = VIRTIO_NO_LINE,
-        .irq = IRQ_NONE,
         .access = access,
         .where = where,
     };
@@ -321,4 +296,26 @@ bool virtio_pci_probe(struct virtio_device *device, struct platform *platform,
     virtio_say(device, "it offers no registers of virtio 1.0 that are within "
                        "reach: give QEMU's device disable-modern=off");
     return false;
+}
+
+bool virtio_pci_message(struct virtio_device *device, uint64_t address,
+                        uint32_t data)
+{
+    if (device->msix == 0)
+        return false;
+    uint32_t place = function_get(device, device->msix + MSIX_TABLE);
+    uintptr_t table = region(device, place & MSIX_BAR,
+                             place & ~(uint32_t)MSIX_BAR, MSIX_ENTRY);
+    if (table == 0)
+        return false;
+    put64(table, address);
+    io_write32(table + 8, data);
+    io_write32(table + 12, 0);
+    uint32_t control = function_get(device, device->msix);
+    function_put(device, device->msix,
+                 (control & ~(uint32_t)MSIX_MASK) | (uint32_t)MSIX_ENABLE);
+    uint32_t command = function_get(device, PCI_COMMAND) & UINT16_MAX;
+    function_put(device, PCI_COMMAND, command | COMMAND_NO_LINE);
+    device->has_message = true;
+    return true;
 }

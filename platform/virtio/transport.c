@@ -6,7 +6,6 @@
 #include <stdarg.h>
 
 #include "base/fmt.h"
-#include "platform/virtio/irq.h"
 
 enum {
     LINE_ROOM = 256,
@@ -53,38 +52,39 @@ static bool reset(struct virtio_device *device)
     return false;
 }
 
-bool virtio_start(struct virtio_device *device, uint64_t wanted)
+uint64_t virtio_begin(struct virtio_device *device)
 {
     const struct virtio_transport *transport = device->transport;
-    uint8_t status = VIRTIO_ACKNOWLEDGE;
 
     if (device->dead)
-        return false;
+        return 0;
     if (!reset(device)) {
         virtio_die(device, "it does not end its reset");
-        return false;
+        return 0;
     }
     /* One step at a time, as Firecracker insists. */
-    transport->set_status(device, status);
-    status |= VIRTIO_DRIVER;
-    transport->set_status(device, status);
+    transport->set_status(device, VIRTIO_ACKNOWLEDGE);
+    transport->set_status(device, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
     uint64_t offered = transport->offered(device);
     if ((offered & VIRTIO_F_VERSION_1) == 0) {
         virtio_die(device, "it does not offer virtio 1.0 (VERSION_1)");
-        return false;
+        return 0;
     }
-    /* Its addresses may be translated, as they were for whoever set that up,
-     * but they are still the same as ours. */
-    wanted |= VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM;
-    device->features = offered & wanted;
-    transport->accept(device, device->features);
-    status |= VIRTIO_FEATURES_OK;
-    transport->set_status(device, status);
-    if ((transport->status(device) & VIRTIO_FEATURES_OK) == 0) {
-        virtio_die(device, "it wants features that nobody here knows");
-        return false;
-    }
-    return true;
+    return offered;
+}
+
+bool virtio_agree(struct virtio_device *device, uint64_t features)
+{
+    const struct virtio_transport *transport = device->transport;
+
+    device->features = features;
+    transport->accept(device, features);
+    transport->set_status(device, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER |
+                                      VIRTIO_FEATURES_OK);
+    if ((transport->status(device) & VIRTIO_FEATURES_OK) != 0)
+        return true;
+    virtio_die(device, "it wants features that nobody here knows");
+    return false;
 }
 
 void virtio_go(struct virtio_device *device)
@@ -132,27 +132,10 @@ uint64_t virtio_config64(struct virtio_device *device, uint32_t offset)
     return value;
 }
 
-void virtio_interrupts(struct virtio_device *device)
+void virtio_acknowledge(struct virtio_device *device)
 {
-    const struct virtio_transport *transport = device->transport;
-    struct irq_message message;
+    uint32_t events = device->transport->acknowledge(device);
 
-    if (device->msix != 0 && irq_attach_message(&device->irq, &message) &&
-        transport->message(device, message.address, message.data)) {
-        device->has_message = true;
-        return;
-    }
-    if (device->line != VIRTIO_NO_LINE &&
-        irq_attach_line(device->line, &device->irq))
-        return;
-    device->irq = IRQ_NONE;
-}
-
-bool virtio_came(struct virtio_device *device)
-{
-    if (!irq_came(device->irq))
-        return false;
-    if (device->has_message)
-        return true;
-    return (device->transport->acknowledge(device) & VIRTIO_EVENT_CONFIG) != 0;
+    if ((events & VIRTIO_EVENT_CONFIG) != 0)
+        device->changed = true;
 }

@@ -7,7 +7,7 @@
  *     (PCI, command          virtio_mmio_probe
  *      line, ACPI, ...)      struct virtio_device ->  net, block, rng, console
  *     gives names      ->    virtio_find         <-
- *     irq.h            ->    virtio_interrupts   <-
+ *     platform_wait    ->                            virtio_ready, virtio_arm
  *
  * Only the interface of virtio 1.x is driven; older devices are refused by
  * name. Memory has the same address for devices as for us. Whoever is behind a
@@ -52,6 +52,13 @@ enum virtio_event {
 #define VIRTIO_F_VERSION_1       (UINT64_C(1) << 32)
 #define VIRTIO_F_ACCESS_PLATFORM (UINT64_C(1) << 33)
 
+/*
+ * Those that every driver takes. Addresses may be translated for the device
+ * (ACCESS_PLATFORM), as they are by whoever set that up: to the same ones.
+ */
+#define VIRTIO_F_COMMON                                                        \
+    (VIRTIO_F_VERSION_1 | VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_EVENT_IDX)
+
 /* Where a queue is, for the device. */
 struct virtio_place {
     uint16_t size; /* entries, a power of two */
@@ -92,32 +99,29 @@ struct virtio_transport {
     bool (*queue_start)(struct virtio_device *device, uint16_t queue,
                         const struct virtio_place *place);
     void (*notify)(struct virtio_device *device, uint16_t queue);
-    /*
-     * Have it interrupt by this message once it is started; asked only of a
-     * device with `msix`. False: it cannot.
-     */
-    bool (*message)(struct virtio_device *device, uint64_t address,
-                    uint32_t data);
     /* Why it interrupted (enum virtio_event); it then does so no longer. */
     uint32_t (*acknowledge)(struct virtio_device *device);
 };
 
 enum { VIRTIO_QUEUES = 4 }; /* per device that we use */
 
-#define VIRTIO_NO_LINE UINT32_MAX
-
 /* A device. Zeroed, then filled in by a probe; never moved afterwards. */
 struct virtio_device {
     const struct virtio_transport *transport;
     struct platform *platform;
     enum virtio_id id;
-    char place[24];     /* "pci 00:03.0" or "mmio 0xfeb00000", for messages */
-    uint64_t features;  /* agreed on, once it is started */
-    bool dead;          /* it has failed for good, and been reset */
-    uint32_t line;      /* what it interrupts by without messages; the boot
-                         * code sets it after the probe, VIRTIO_NO_LINE: none */
-    uint8_t irq;        /* of irq.h, once its driver wants it to interrupt */
+    char place[24];    /* "pci 00:03.0" or "mmio 0xfeb00000", for messages */
+    uint64_t features; /* agreed on, once it is started */
+    bool dead;         /* it has failed for good, and been reset */
+    /*
+     * Once it has a driver: its state; its handle for platform_wait; and
+     * whether it has input. `arm`: it is to interrupt from before this look on.
+     */
+    void *driver;
+    uint32_t handle;
+    bool (*look)(struct virtio_device *device, bool arm);
     bool has_message;   /* it interrupts by message, not by its line */
+    bool changed;       /* it said that its configuration has */
     uintptr_t common;   /* registers: all of them (mmio) or the common ones */
     uintptr_t specific; /* the device's own configuration, 0 if none */
     uint32_t specific_size;
@@ -152,6 +156,38 @@ MUST_USE bool virtio_mmio_probe(struct virtio_device *device,
                                 struct platform *platform, uintptr_t registers,
                                 uint64_t size);
 
+/*
+ * Have the device interrupt by this message (MSI-X), before it is started by
+ * its driver. False: it cannot, or its table is out of reach; it will use its
+ * line, which has to be acknowledged.
+ */
+MUST_USE bool virtio_pci_message(struct virtio_device *device, uint64_t address,
+                                 uint32_t data);
+
+/*
+ * Called for a device whose line has interrupted, in a handler or after it.
+ * Devices that interrupt by message need none of it.
+ */
+void virtio_acknowledge(struct virtio_device *device);
+
+/*
+ * Handles with input now: cheap, to be asked before each sleep, and while
+ * spinning.
+ */
+uint64_t virtio_ready(struct platform *platform);
+
+/*
+ * The same just before a sleep, with interrupts off: input that comes after
+ * the call interrupts. Do not sleep if the result is not 0.
+ */
+uint64_t virtio_arm(struct platform *platform);
+
+/*
+ * Called when an interrupt ended the sleep and there is no input: has a device
+ * broken? Handles of those that have, whose next receive will say so.
+ */
+uint64_t virtio_woken(struct platform *platform);
+
 /* Entropy of a device that is a VIRTIO_RNG: OK, or ERR_IO. */
 MUST_USE enum err virtio_rng(struct virtio_device *device, struct arena *arena,
                              uint8_t *to, size_t len);
@@ -182,10 +218,16 @@ struct virtio_device *virtio_find(struct platform *platform, uint32_t kind,
  */
 
 /*
- * Reset the device and agree on features: all of `wanted` that it offers, and
- * VERSION_1. False, having said why: it does not work.
+ * Reset the device; the features it offers. 0, having said why: it does not
+ * work.
  */
-MUST_USE bool virtio_start(struct virtio_device *device, uint64_t wanted);
+MUST_USE uint64_t virtio_begin(struct virtio_device *device);
+
+/*
+ * Agree on features, of those it offers. False, having said why: it does not
+ * work with these.
+ */
+MUST_USE bool virtio_agree(struct virtio_device *device, uint64_t features);
 
 /* The queues are set up: the device may use them. */
 void virtio_go(struct virtio_device *device);
@@ -212,18 +254,12 @@ void virtio_say(const struct virtio_device *device, const char *format, ...)
  */
 void virtio_die(struct virtio_device *device, const char *why);
 
-/*
- * Have the device end our sleep, by message if it can, by its line otherwise.
- * Before virtio_start; without it, or where nothing helps, it is IRQ_NONE.
- */
-void virtio_interrupts(struct virtio_device *device);
+/* The device has a driver now: platform_wait asks its look. */
+void virtio_attach(struct virtio_device *device, uint32_t handle, void *driver,
+                   bool (*look)(struct virtio_device *device, bool arm));
 
-/*
- * To be called before its driver looks at its queues: acknowledge what the
- * device has interrupted for. True: it has interrupted since the last call, and
- * if there is nothing in its queues, virtio_check should be asked.
- */
-bool virtio_came(struct virtio_device *device);
+/* The device with this handle; it has a driver. */
+struct virtio_device *virtio_attached(uint32_t handle);
 
 /* Has the device asked for a reset? Then it is dead. */
 void virtio_check(struct virtio_device *device);
