@@ -58,6 +58,7 @@ all: $(PROGRAMS)
 -include tender/module.mk
 -include sockets/module.mk
 -include test/module.mk
+-include test/aarch64/module.mk
 
 # Objects. `host` is what users run, `san` what tests run, `fuzz` is clang's.
 build/host/%.o: %.c

@@ -55,6 +55,42 @@ static inline __attribute__((always_inline)) void fiber_switch(void **from,
                        "memory");
 }
 
+#elif defined(__aarch64__)
+
+/*
+ * The same, with
+ *
+ *     stack pointer -> x29, where to go on
+ *
+ * The control register of the floating-point unit is kept, as nothing in a
+ * unikernel changes it.
+ */
+static inline __attribute__((always_inline)) void fiber_switch(void **from,
+                                                               void *to)
+{
+    register void **x0 __asm__("x0") = from;
+    register void *x1 __asm__("x1") = to;
+
+    __asm__ volatile("adr x9, 1f\n\t"
+                     "stp x29, x9, [sp, #-16]!\n\t"
+                     "mov x9, sp\n\t"
+                     "str x9, [%0]\n\t"
+                     "mov sp, %1\n\t"
+                     "ldp x29, x9, [sp], #16\n\t"
+                     "br x9\n"
+                     "1:"
+                     : "+r"(x0), "+r"(x1)
+                     :
+                     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10",
+                       "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x18",
+                       "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+                       "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5",
+                       "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13",
+                       "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21",
+                       "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29",
+                       "v30", "v31", "cc", "memory");
+}
+
 #else
 #error "fiber_switch is not written for this processor yet"
 #endif

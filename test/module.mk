@@ -47,7 +47,7 @@ demo:
 	@test/demo
 
 test:
-	@test/setup build test
+	@test/setup build test cross
 	@test/run
 
 bench:

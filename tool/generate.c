@@ -690,6 +690,17 @@ static const char *pkg_config(const char *const *words)
     return out.at;
 }
 
+/* Have pkg-config look among the libraries for another processor only. */
+static void look_in_libraries_of(const char *arch)
+{
+    const char *folder = arch_libraries(arch);
+    const char *files =
+        format("%s/usr/lib/%s-linux-gnu/pkgconfig", folder, arch);
+    if (setenv("PKG_CONFIG_LIBDIR", files, 1) != 0 ||
+        setenv("PKG_CONFIG_SYSROOT_DIR", folder, 1) != 0)
+        die("no memory left");
+}
+
 /* Find a package; add what it takes to compile and to link with it. */
 static void add_package(struct build *b, const struct package *package)
 {
@@ -701,10 +712,18 @@ static void add_package(struct build *b, const struct package *package)
     const char *wanted = package->name;
     if (package->version != NULL)
         wanted = format("%s %s", package->name, package->version);
+    bool cross = strcmp(b->target->arch, arch_here()) != 0;
+    if (cross)
+        look_in_libraries_of(b->target->arch);
     const char *found = pkg_config((const char *[]){"--exists", wanted, NULL});
     if (found == NULL) {
         const char *there =
             pkg_config((const char *[]){"--modversion", package->name, NULL});
+        if (cross)
+            die_at(place->file, place->line,
+                   "the package %s is not among the libraries for %s "
+                   "processors: put it into %s",
+                   wanted, b->target->arch, arch_libraries(b->target->arch));
         die_at(place->file, place->line,
                "the package %s is %s%s: install it with `apt-get install %s'",
                wanted, there == NULL ? "not installed" : "too old or too new: ",
@@ -789,6 +808,7 @@ static void put_rules(struct text *t, const struct build *b,
     put(t, "\nninja_required_version = 1.8\nroot = %s\n", ninja_value(b->root));
     put(t, "fata = %s\n",
         ninja_value(shell_word(joined(b->root, "build/fata"))));
+    put(t, "cc = %s\n", arch_tool(target->arch, "gcc"));
     put(t,
         "\n# Paths in messages and debug information are relative, so that "
         "the\n"
@@ -813,55 +833,62 @@ static void put_rules(struct text *t, const struct build *b,
     put(t,
         "\n# Fata's own sources, and devices of the project\n"
         "rule library\n"
-        "  command = gcc $cflags -MMD -MF $out.d -c $in -o $out\n"
+        "  command = $cc $cflags -MMD -MF $out.d -c $in -o $out\n"
         "  depfile = $out.d\n  deps = gcc\n  description = $out\n"
         "\nrule assemble\n"
-        "  command = gcc $cflags -MMD -MF $out.d -c $in -o $out\n"
+        "  command = $cc $cflags -MMD -MF $out.d -c $in -o $out\n"
         "  depfile = $out.d\n  deps = gcc\n  description = $out\n"
         "\n# The application\n"
         "rule application\n"
-        "  command = gcc $cflags -I../.. -Wall -Wextra -MMD -MF $out.d -c $in "
+        "  command = $cc $cflags -I../.. -Wall -Wextra -MMD -MF $out.d -c $in "
         "-o $out\n"
         "  depfile = $out.d\n  deps = gcc\n  description = $out\n"
         "\n# The file with the entry point sees its prototype in any case\n"
         "rule entry\n"
-        "  command = gcc $cflags -I../.. -Wall -Wextra -include %s.h -MMD -MF "
+        "  command = $cc $cflags -I../.. -Wall -Wextra -include %s.h -MMD -MF "
         "$out.d $\n    -c $in -o $out\n"
         "  depfile = $out.d\n  deps = gcc\n  description = $out\n"
         "\nrule crunch\n"
         "  command = $fata crunch $folder $out\n"
         "  restat = 1\n  description = $out\n"
         "\nrule data\n"
-        "  command = gcc -c $in -o $out\n  description = $out\n",
+        "  command = $cc -c $in -o $out\n  description = $out\n",
         unikernel);
     put(t,
         "\nrule link\n"
-        "  command = gcc $ldflags -Wl,-Map=%s.map -o $out @$out.rsp $libs\n"
+        "  command = $cc $ldflags -Wl,-Map=%s.map -o $out @$out.rsp $libs\n"
         "  rspfile = $out.rsp\n  rspfile_content = $in\n"
         "  description = link\n",
         unikernel);
     put(t,
         "\n# Stripped, and put in place in one step\n"
         "rule image\n"
-        "  command = %sstrip -s -R .comment -o $out.tmp $in && $\n"
+        "  command = %s%s -s -R .comment -o $out.tmp $in && $\n"
         "    mv -f $out.tmp $out\n"
         "  description = $out\n\nbuild always: phony\n",
         target->freestanding
             ? format("$fata link-check %s.map $in && ", unikernel)
-            : "");
+            : "",
+        arch_tool(target->arch, "strip"));
 }
 
 static void generate_ninja(const struct plan *plan, const struct target *target,
                            const char *folder, struct names *inputs)
 {
-    static const char *const common[] = {
-        "base/*.c",           "platform/main.c",     "platform/counters.c",
-        "platform/devices.c", "platform/siblings.c", "platform/cpu/x86_64/*.S"};
+    const char *const common[] = {
+        "base/*.c",
+        "platform/main.c",
+        "platform/counters.c",
+        "platform/devices.c",
+        "platform/siblings.c",
+        format("platform/cpu/%s/*.S", target->arch),
+    };
     const struct graph *graph = plan->graph;
     struct build b = {
         .plan = plan, .target = target, .root = fata_root(), .inputs = inputs};
     put_text(&b.package_cflags, "", 0);
     put_text(&b.package_libs, "", 0);
+    target_check_tools(target);
 
     put(&b.edges,
         "\nbuild main.o: application main.c\n"

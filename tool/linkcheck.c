@@ -2,12 +2,12 @@
  * fata link-check: an image that a tender cages is to make system calls in
  * platform/ only, so that one folder holds all it can ask of the host.
  *
- * The executable parts of the image are searched for the bytes of the three
- * instructions. Most images have them in platform/ alone, and the search takes
- * no time. The same bytes may also stand inside another instruction: only
- * where they come from elsewhere is that function disassembled, to know.
+ * The executable parts of the image are searched for the bytes of the
+ * instructions for it. Most images have them in platform/ alone, and the
+ * search takes no time. The same bytes may also stand inside another
+ * instruction, or for data: only where they come from elsewhere is that
+ * function disassembled, to know.
  */
-#define _GNU_SOURCE /* memmem */ // NOLINT(bugprone-reserved-identifier)
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -18,23 +18,42 @@
 #include "tool/files.h"
 #include "tool/linkmap.h"
 #include "tool/process.h"
+#include "tool/project.h"
 
-/* Their bytes, and what objdump calls them. */
-static const struct {
-    uint8_t bytes[2];
+/*
+ * Per processor: their bits, and what objdump calls them. On aarch64 the last
+ * is how a debugger or an emulator is called.
+ */
+struct instruction {
+    uint32_t bits, mask;
+    size_t len; /* bytes; instructions lie at multiples of `align` */
+    size_t align;
     const char *names[2];
-} instructions[] = {
-    {{0x0f, 0x05}, {"syscall", "syscall"}},
-    {{0x0f, 0x34}, {"sysenter", "sysenterl"}},
-    {{0xcd, 0x80}, {"int    $0x80", "int $0x80"}},
 };
 
-/* An ELF file of this machine's kind, mapped. */
+static const struct instruction x86_64[] = {
+    {0x050f, 0xffff, 2, 1, {"syscall", "syscall"}},
+    {0x340f, 0xffff, 2, 1, {"sysenter", "sysenterl"}},
+    {0x80cd, 0xffff, 2, 1, {"int    $0x80", "int $0x80"}},
+    {0},
+};
+
+static const struct instruction aarch64[] = {
+    {0xd4000001, 0xffe0001f, 4, 4, {"svc", "svc"}},
+    {0xd4000002, 0xffe0001f, 4, 4, {"hvc", "hvc"}},
+    {0xd4000003, 0xffe0001f, 4, 4, {"smc", "smc"}},
+    {0xd4400000, 0xffe0001f, 4, 4, {"hlt", "hlt"}},
+    {0},
+};
+
+/* An ELF file, mapped. */
 struct image {
     const char *path;
     const uint8_t *at;
     size_t len;
     Elf64_Ehdr header;
+    const char *arch; /* its processor's name, and system calls */
+    const struct instruction *instructions;
 };
 
 static struct bytes image_bytes(const struct image *image, uint64_t offset,
@@ -101,7 +120,7 @@ static bool is_instruction(const struct image *image, uint64_t address,
                            uint64_t start, uint64_t end)
 {
     const char *const command[] = {
-        "objdump",
+        arch_tool(image->arch, "objdump"),
         "--disassemble",
         "--no-show-raw-insn",
         format("--start-address=0x%llx", (unsigned long long)start),
@@ -119,9 +138,8 @@ static bool is_instruction(const struct image *image, uint64_t address,
         if (!starts_with(at, place))
             continue;
         at += strlen(place);
-        for (size_t i = 0; i < COUNT_OF(instructions); i++)
-            if (starts_with(at, instructions[i].names[0]) ||
-                starts_with(at, instructions[i].names[1]))
+        for (const struct instruction *i = image->instructions; i->len > 0; i++)
+            if (starts_with(at, i->names[0]) || starts_with(at, i->names[1]))
                 return true;
         return false;
     }
@@ -157,20 +175,34 @@ static unsigned search_segment(const struct image *image,
     struct bytes code =
         image_bytes(image, segment->p_offset, segment->p_filesz);
     unsigned found = 0;
-    for (size_t i = 0; i < COUNT_OF(instructions); i++) {
-        const uint8_t *at = code.at;
-        while (at < code.at + code.len) {
-            at = memmem(at, (size_t)(code.at + code.len - at),
-                        instructions[i].bytes, 2);
-            if (at == NULL)
-                break;
-            found += is_stray(image, map,
-                              segment->p_vaddr + (uint64_t)(at - code.at),
-                              instructions[i].names[1]);
-            at++;
+    for (const struct instruction *i = image->instructions; i->len > 0; i++) {
+        for (size_t at = 0; at + i->len <= code.len; at += i->align) {
+            uint32_t bits = 0;
+            memcpy(&bits, code.at + at, i->len);
+            if ((bits & i->mask) == i->bits)
+                found +=
+                    is_stray(image, map, segment->p_vaddr + at, i->names[1]);
         }
     }
     return found;
+}
+
+/* Which processor it is for. */
+static void know_processor(struct image *image)
+{
+    switch (image->header.e_machine) {
+    case EM_X86_64:
+        image->arch = "x86_64";
+        image->instructions = x86_64;
+        return;
+    case EM_AARCH64:
+        image->arch = "aarch64";
+        image->instructions = aarch64;
+        return;
+    default:
+        die("%s is for a processor whose system calls are not known here",
+            image->path);
+    }
 }
 
 int command_link_check(const struct command *command, const char *const *words)
@@ -191,6 +223,7 @@ int command_link_check(const struct command *command, const char *const *words)
         memcmp(image.at, ELFMAG, SELFMAG) != 0)
         die("%s is not an ELF file", image.path);
     image_copy(&image, 0, &image.header, sizeof image.header);
+    know_processor(&image);
 
     unsigned found = 0;
     for (unsigned i = 0; i < image.header.e_phnum; i++) {

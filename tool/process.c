@@ -8,10 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tool/files.h"
 
 /* posix_spawn does not write to the words, but says so to no compiler. */
 static char *const *words(const char *const *argv)
@@ -21,6 +24,19 @@ static char *const *words(const char *const *argv)
         char *const *out;
     } view = {.in = argv};
     return view.out;
+}
+
+bool in_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    while (path != NULL) {
+        size_t len = strcspn(path, ":");
+        const char *folder = len > 0 ? keep_bytes(path, len) : ".";
+        if (access(joined(folder, program), X_OK) == 0)
+            return true;
+        path = path[len] == ':' ? path + len + 1 : NULL;
+    }
+    return false;
 }
 
 pid_t process_start(const char *const *argv, const struct process_ends *ends)

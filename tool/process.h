@@ -23,6 +23,9 @@ pid_t process_start(const char *const *argv, const struct process_ends *ends);
 /* Wait for its end: its exit status, or 128 plus the signal that ended it. */
 int process_wait(pid_t pid);
 
+/* Is there a program of this name in $PATH? */
+bool in_path(const char *program);
+
 /*
  * Run a program to its end and collect what it prints (standard error too if
  * `both`). Returns as process_wait.

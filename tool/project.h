@@ -24,6 +24,7 @@ struct target {
     const char *file;
     const char *about;
     struct names sources; /* patterns relative to Fata's tree */
+    const char *arch;     /* the processor: "x86_64", "aarch64" */
     const char *cflags, *ldflags, *libs;
     const char *runner; /* the program that runs the image, or NULL */
     bool freestanding;
@@ -34,6 +35,18 @@ struct names target_names(void);
 
 /* The target called `name`; ends the command, listing them, if none is. */
 struct target *target_read(const char *name);
+
+/* The processor of this machine. */
+const char *arch_here(void);
+
+/* What the compiler or a tool beside it is called: "gcc", "strip". */
+const char *arch_tool(const char *arch, const char *tool);
+
+/* Where the libraries of another processor are, below Fata's tree. */
+const char *arch_libraries(const char *arch);
+
+/* End the command, with the remedy, if what builds for `target` is missing. */
+void target_check_tools(const struct target *target);
 
 /* What `fata configure` is asked for. */
 struct request {

@@ -543,6 +543,12 @@ static void make_command(struct running *r)
     const struct run *run = r->run;
     const char *image = joined(".", r->project->image);
     if (target->runner != NULL) {
+        if (strcmp(target->arch, arch_here()) != 0)
+            die("%s is for %s processors, and this one is none: copy it to a "
+                "machine that has one, and start it there with `%s --mem=64 -- "
+                "%s'",
+                r->project->image, target->arch, target->runner,
+                r->project->image);
         const char *runner = joined(fata_root(), target->runner);
         if (!file_exists(runner))
             die("%s is not there: run make in %s", runner, fata_root());

@@ -4,6 +4,7 @@
  *
  *     # comment
  *     about = ordinary process       one line for people
+ *     arch = aarch64                 the processor; else that of this machine
  *     sources = platform/unix/?.c   patterns, relative to Fata's tree
  *     cflags = ...                   for every source; $root is Fata's tree
  *     ldflags = ...                  for the link
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "tool/files.h"
+#include "tool/process.h"
 
 const char *fata_root(void)
 {
@@ -61,6 +63,46 @@ struct names target_names(void)
     return names;
 }
 
+/* --- Processors --- */
+
+const char *arch_here(void)
+{
+#if defined(__aarch64__)
+    return "aarch64";
+#else
+    return "x86_64";
+#endif
+}
+
+const char *arch_tool(const char *arch, const char *tool)
+{
+    if (strcmp(arch, arch_here()) == 0)
+        return tool;
+    return format("%s-linux-gnu-%s", arch, tool);
+}
+
+const char *arch_libraries(const char *arch)
+{
+    return joined(fata_root(), format("build/cross/%s", arch));
+}
+
+void target_check_tools(const struct target *target)
+{
+    const char *compiler = arch_tool(target->arch, "gcc");
+    const char *libraries = arch_libraries(target->arch);
+    if (strcmp(target->arch, arch_here()) == 0)
+        return;
+    bool compiles = in_path(compiler);
+    if (compiles && is_folder(libraries))
+        return;
+    die("the target %s is for %s processors, and %s is not there: run "
+        "`test/setup cross' in %s",
+        target->name, target->arch, compiles ? libraries : compiler,
+        fata_root());
+}
+
+/* --- The file --- */
+
 static bool yes_or_no(const struct target *target, int line, const char *value)
 {
     if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
@@ -73,6 +115,11 @@ static void set_value(struct target *target, int line, const char *key,
 {
     if (strcmp(key, "about") == 0) {
         target->about = value;
+    } else if (strcmp(key, "arch") == 0) {
+        if (strcmp(value, "x86_64") != 0 && strcmp(value, "aarch64") != 0)
+            die_at(target->file, line, "\"%s\" is neither x86_64 nor aarch64",
+                   value);
+        target->arch = value;
     } else if (strcmp(key, "sources") == 0) {
         target->sources = words_of(value);
     } else if (strcmp(key, "cflags") == 0) {
@@ -91,7 +138,7 @@ static void set_value(struct target *target, int line, const char *key,
         target->shared = strcmp(value, "so") == 0;
     } else {
         die_at(target->file, line,
-               "a target has no \"%s\": it has about, sources, cflags, "
+               "a target has no \"%s\": it has about, arch, sources, cflags, "
                "ldflags, libs, freestanding, tender and output",
                key);
     }
@@ -120,6 +167,7 @@ struct target *target_read(const char *name)
         .name = keep_string(name),
         .file = format("%s/platform/%s/target", fata_root(), name),
         .about = "",
+        .arch = arch_here(),
         .cflags = "",
         .ldflags = "",
         .libs = "",

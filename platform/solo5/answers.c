@@ -1,7 +1,7 @@
 /* Answers of the tender, the canary and random bytes: see solo5.h. */
 #include "base/small.h"
 
-#include "platform/cpu/x86_64/random.h"
+#include "platform/cpu/random.h"
 #include "platform/freestanding/libc.h"
 #include "platform/solo5/solo5.h"
 

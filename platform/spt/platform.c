@@ -14,7 +14,7 @@ enum {
     LOOKS = 8, /* of some 300 ns, without asking for the time */
 };
 
-/* As the kernel has them on x86-64. */
+/* As the kernel has them on 64-bit processors. */
 struct timespec64 {
     int64_t seconds;
     int64_t nanoseconds;

@@ -5,13 +5,16 @@
 #include "platform/solo5/solo5.h"
 #include "platform/spin.h"
 
-/* As the kernel has it on x86-64. */
-struct __attribute__((packed)) epoll_event {
+/* As the kernel has it: on x86-64 without a hole, as on 32 bits. */
+#if defined(__x86_64__)
+#define EPOLL_PACKED __attribute__((packed))
+#else
+#define EPOLL_PACKED
+#endif
+struct EPOLL_PACKED epoll_event {
     uint32_t events;
     uint64_t data;
 };
-
-static_assert(sizeof(struct epoll_event) == 12, "as the kernel has it");
 
 struct platform {
     const struct solo5_spt_boot_info *info;

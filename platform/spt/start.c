@@ -9,7 +9,6 @@
 #include "platform/spt/syscall.h"
 
 enum {
-    ARCH_SET_FS = 0x1002,
     STACK_BYTES = 128 * 1024, /* for the loop and start-up; pages on use */
 };
 
@@ -26,7 +25,7 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
 {
     uint64_t end = (uint64_t)spt_image_end;
 
-    (void)syscall3(SYS_ARCH_PRCTL, ARCH_SET_FS, (long)solo5_set_canary(), 0);
+    thread_register_set(solo5_set_canary());
     /* A stock tender does not look at zeroed memory after the last segment. */
     if (info->mem_size < end || info->mem_size - end < (uint64_t)STACK_BYTES)
         freestanding_die(TEXT("not enough memory for this image: give the "

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* As the kernel numbers them, for each processor. */
+#if defined(__x86_64__)
 enum {
     SYS_READ = 0,
     SYS_WRITE = 1,
@@ -22,6 +24,21 @@ enum {
     SYS_EPOLL_PWAIT = 281,
     SYS_TIMERFD_SETTIME = 286,
 };
+#elif defined(__aarch64__)
+enum {
+    SYS_EPOLL_PWAIT = 22,
+    SYS_READ = 63,
+    SYS_WRITE = 64,
+    SYS_PREAD64 = 67,
+    SYS_PWRITE64 = 68,
+    SYS_FDATASYNC = 83,
+    SYS_TIMERFD_SETTIME = 86,
+    SYS_EXIT_GROUP = 94,
+    SYS_CLOCK_GETTIME = 113,
+};
+#else
+#error "the system calls of this processor's kernel are not known yet"
+#endif
 
 /* As the kernel numbers them. */
 enum {
@@ -32,6 +49,8 @@ enum {
     ERRNO_EINVAL = 22,
     ERRNO_ENOBUFS = 105,
 };
+
+#if defined(__x86_64__)
 
 static inline long syscall6(long number, long a, long b, long c, long d, long e,
                             long f)
@@ -70,5 +89,70 @@ static inline long syscall3(long number, long a, long b, long c)
                      : "rcx", "r11", "memory");
     return result;
 }
+
+/* Have the thread register point to `area`. */
+static inline void thread_register_set(const void *area)
+{
+    enum { ARCH_SET_FS = 0x1002 };
+
+    (void)syscall3(SYS_ARCH_PRCTL, ARCH_SET_FS, (long)area, 0);
+}
+
+#elif defined(__aarch64__)
+
+static inline long syscall6(long number, long a, long b, long c, long d, long e,
+                            long f)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+
+static inline long syscall4(long number, long a, long b, long c, long d)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3)
+                     : "memory");
+    return x0;
+}
+
+static inline long syscall3(long number, long a, long b, long c)
+{
+    register long x8 __asm__("x8") = number;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+
+    __asm__ volatile("svc #0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2)
+                     : "memory");
+    return x0;
+}
+
+/* Have the thread register point to `area`. */
+static inline void thread_register_set(const void *area)
+{
+    __asm__ volatile("msr tpidr_el0, %0" : : "r"(area) : "memory");
+}
+
+#endif
 
 #endif

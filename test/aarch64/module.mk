@@ -1,0 +1,65 @@
+# What the tests of the targets for aarch64 run under QEMU's user emulation:
+# unit tests, the conformance unikernel and a loader for it. Built with the
+# cross compiler and the libraries that `test/setup cross' fetches, where they
+# are; without them there is nothing to build, and the tests say so.
+
+A64_CC = aarch64-linux-gnu-gcc
+A64_ROOT = build/cross/aarch64
+A64_MUSL = $(A64_ROOT)/usr/lib/aarch64-linux-musl
+A64_HEADERS = -nostdinc -isystem $(A64_ROOT)/usr/include/aarch64-linux-musl \
+              --include-with-prefix=include -idirafter $(A64_ROOT)/usr/include
+# musl's headers do not say everywhere what those of glibc do.
+A64_WARN = -Wno-conversion -Wno-sign-conversion -Wno-format-truncation
+A64_START = -static -nostdlib $(A64_MUSL)/crt1.o $(A64_MUSL)/crti.o
+A64_LIBS = $(A64_ROOT)/usr/lib/aarch64-linux-gnu/libsodium.a \
+           $(A64_MUSL)/libc.a -lgcc $(A64_MUSL)/crtn.o
+
+# Those whose code is compiled to something else than on x86-64, or that read
+# and write bytes of a given order.
+A64_UNIT_SRC = $(wildcard base/*_test.c random/*_test.c crunch/*_test.c \
+                 http/*_test.c) \
+               $(addsuffix _test.c,$(addprefix net/,checksum arp ip ipv4 \
+                 ip_text tcp_segment tcp_sacks tcp_reorder tcp_cookie acd))
+A64_UNIT = $(A64_UNIT_SRC:%.c=build/aarch64/%)
+A64_LIB_OBJ = $(LIB_SRC:%.c=build/aarch64/%.o) \
+              build/aarch64/platform/cpu/aarch64/fiber_switch.o
+
+# As the tool links any unikernel for the target.
+a64_key = $(subst $$root/,,$(shell sed -n 's/^$(1) = //p' \
+            platform/spt-aarch64/target))
+A64_CONFORMANCE_OBJ = $(patsubst %.c,build/aarch64/spt/%.o,\
+                        $(CONFORMANCE_SPT_SRC)) \
+                      build/aarch64/platform/cpu/aarch64/fiber_switch.o
+
+ifneq ($(wildcard $(A64_ROOT)/usr),)
+aarch64-tests: $(A64_UNIT) build/aarch64/spt_loader \
+               build/aarch64/conformance.spt
+else
+aarch64-tests:
+endif
+
+build/aarch64/%.o: %.c
+	@mkdir -p $(@D)
+	$(A64_CC) $(BASE_CFLAGS) $(CFLAGS) $(A64_WARN) $(A64_HEADERS) -c $< -o $@
+build/aarch64/%.o: %.S
+	@mkdir -p $(@D)
+	$(A64_CC) -I. -c $< -o $@
+build/aarch64/libfata.a: $(A64_LIB_OBJ)
+	@rm -f $@; ar rcs $@ $^
+build/aarch64/%_test: build/aarch64/%_test.o build/aarch64/libfata.a
+	$(A64_CC) -o $@ $(A64_START) $(filter %.o,$^) build/aarch64/libfata.a \
+	  $(A64_LIBS)
+
+# Above what an image may use.
+build/aarch64/spt_loader: build/aarch64/test/aarch64/spt_loader.o
+	$(A64_CC) -Wl,-Ttext-segment=0x40000000 -o $@ $(A64_START) $< $(A64_LIBS)
+
+build/aarch64/spt/%.o: %.c platform/spt-aarch64/target
+	@mkdir -p $(@D)
+	$(A64_CC) $(BASE_CFLAGS) $(CFLAGS) -ffunction-sections -fdata-sections \
+	  -fvisibility=hidden $(call a64_key,cflags) -c $< -o $@
+build/aarch64/conformance.spt: $(A64_CONFORMANCE_OBJ) platform/spt/spt.lds
+	$(A64_CC) $(call a64_key,ldflags) -Wl,--gc-sections -o $@ \
+	  $(filter %.o,$^) $(call a64_key,libs)
+
+.PHONY: aarch64-tests
