@@ -156,6 +156,11 @@ static void check_block(struct checks *checks, struct fata_block *block)
                    OK &&
                all_zero(in, block->block_size),
            "a block that was not written is as it was");
+    report(checks,
+           fata_block_discard(block, last, block->block_size) == OK &&
+               fata_block_read(block, 0, in, block->block_size) == OK &&
+               in[0] == 1,
+           "to discard a block leaves the others as they were");
 }
 
 /* Sends each frame back, addresses swapped, until one of type 0x9999. */

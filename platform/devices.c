@@ -291,10 +291,33 @@ static enum err device_block_flush(struct fata_block *block)
     return platform_block_flush(device->platform, device->handle);
 }
 
+/* Of a target without its own. */
+__attribute__((weak)) enum err platform_block_discard(struct platform *platform,
+                                                      uint32_t handle,
+                                                      uint64_t offset,
+                                                      uint64_t len)
+{
+    (void)platform;
+    (void)handle;
+    (void)offset;
+    (void)len;
+    return OK;
+}
+
+static enum err device_block_discard(struct fata_block *block, uint64_t offset,
+                                     uint64_t len)
+{
+    struct device_block *device =
+        CONTAINER_OF(block, struct device_block, block);
+    return platform_block_discard(device->platform, device->handle, offset,
+                                  len);
+}
+
 static const struct fata_block_ops device_block_ops = {
     .read = device_block_read,
     .write = device_block_write,
     .flush = device_block_flush,
+    .discard = device_block_discard,
 };
 
 enum err block_connect(struct fata_env *env, struct writer *why,
@@ -316,6 +339,7 @@ enum err block_connect(struct fata_env *env, struct writer *why,
     device->block.ops = &device_block_ops;
     device->block.capacity = info.capacity;
     device->block.block_size = info.block_size;
+    device->block.read_only = info.read_only;
     device->platform = platform;
     device->handle = info.handle;
     *block = &device->block;

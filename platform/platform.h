@@ -156,6 +156,7 @@ struct platform_block_info {
     uint32_t handle;
     uint64_t capacity;   /* bytes */
     uint32_t block_size; /* bytes, a power of two */
+    bool read_only;      /* writes are refused with ERR_IO */
 };
 
 /* As platform_net_open, for block devices. */
@@ -177,6 +178,15 @@ MUST_USE enum err platform_block_write(struct platform *platform,
 /* Return once all that was written survives a loss of power. OK or ERR_IO. */
 MUST_USE enum err platform_block_flush(struct platform *platform,
                                        uint32_t handle);
+
+/*
+ * The content of whole blocks is of no more use, and arbitrary from now on. OK,
+ * also of a device that takes no notice; ERR_IO: it failed. Targets that have
+ * no such thing leave this to platform/devices.c.
+ */
+MUST_USE enum err platform_block_discard(struct platform *platform,
+                                         uint32_t handle, uint64_t offset,
+                                         uint64_t len);
 
 /*
  * Memory that others can read while we run, for counters (abi/counters.h):

@@ -15,6 +15,8 @@ struct fata_block_ops {
     enum err (*write)(struct fata_block *block, uint64_t offset,
                       struct bytes from);
     enum err (*flush)(struct fata_block *block);
+    enum err (*discard)(struct fata_block *block, uint64_t offset,
+                        uint64_t len);
 };
 
 /* Embedded first in each implementation's own struct. */
@@ -26,7 +28,7 @@ struct fata_block {
 };
 
 static inline bool fata_block_fits(const struct fata_block *block,
-                                   uint64_t offset, size_t len)
+                                   uint64_t offset, uint64_t len)
 {
     return offset % block->block_size == 0 && len % block->block_size == 0 &&
            offset <= block->capacity && len <= block->capacity - offset;
@@ -64,6 +66,21 @@ MUST_USE static inline enum err fata_block_write(struct fata_block *block,
 MUST_USE static inline enum err fata_block_flush(struct fata_block *block)
 {
     return block->ops->flush(block);
+}
+
+/*
+ * The content of these blocks is of no more use: the device may forget it and
+ * use the room for something else. Until they are written again they have
+ * arbitrary content. A hint, of which devices may take no notice. OK; ERR_IO:
+ * the device failed.
+ */
+MUST_USE static inline enum err fata_block_discard(struct fata_block *block,
+                                                   uint64_t offset,
+                                                   uint64_t len)
+{
+    assert(!block->read_only);
+    assert(fata_block_fits(block, offset, len));
+    return block->ops->discard(block, offset, len);
 }
 
 #endif

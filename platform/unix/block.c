@@ -1,4 +1,5 @@
 /* Block devices: files and block devices of the host. */
+#define _GNU_SOURCE /* fallocate */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -107,6 +108,21 @@ enum err platform_block_flush(struct platform *platform, uint32_t handle)
     int fd = platform->devices[handle].fd;
 
     while (fdatasync(fd) < 0) {
+        if (errno != EINTR)
+            return ERR_IO;
+    }
+    return OK;
+}
+
+enum err platform_block_discard(struct platform *platform, uint32_t handle,
+                                uint64_t offset, uint64_t len)
+{
+    int fd = platform->devices[handle].fd;
+
+    while (len > 0 && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)offset, (off_t)len) < 0) {
+        if (errno == EOPNOTSUPP)
+            return OK;
         if (errno != EINTR)
             return ERR_IO;
     }
