@@ -30,11 +30,21 @@ enum {
     FATA_ANSWER_NET = 4,         /* struct fata_net for each such device */
     FATA_ANSWER_COUNTERS = 5,    /* u32 1: others see the region of counters */
     FATA_ANSWER_PROCESSORS = 6,  /* u32: how many the machine has */
+    /* u32: the most bytes, in whole blocks, that one call may transfer. */
+    FATA_ANSWER_BLOCK_TRANSFER = 7,
+    /* spt. u32 1: epoll_pwait2 is allowed, and takes the place of epoll_pwait
+     * and timerfd_settime. */
+    FATA_ANSWER_WAIT = 8,
+    /* spt. u32 1: the thread register is set, arch_prctl is not allowed. */
+    FATA_ANSWER_THREAD = 9,
 
-    /* Of the answers' note: understands FATA_ANSWER_NET. */
-    FATA_WANTS_NET = 1,
+    /* Of the answers' note: what the image understands. */
+    FATA_WANTS_NET = 1,    /* FATA_ANSWER_NET */
+    FATA_WANTS_WAIT = 2,   /* FATA_ANSWER_WAIT */
+    FATA_WANTS_THREAD = 4, /* FATA_ANSWER_THREAD; `thread` says to what */
 
     FATA_ENTROPY_BYTES = 64,
+    FATA_THREAD_BYTES = 48, /* that the thread register points to at least */
     /* The smallest block an image should offer. Tenders take any size. */
     FATA_ANSWERS_BYTES = 512,
 };
@@ -46,7 +56,7 @@ enum {
  */
 struct fata_note {
     uint32_t namesz; /* 5 */
-    uint32_t descsz; /* 28, or 20 without `wants` */
+    uint32_t descsz; /* 36; 28 without `thread`, 20 without `wants` either */
     uint32_t type;
     char name[8]; /* "Fata" */
     uint32_t padding;
@@ -54,9 +64,10 @@ struct fata_note {
                          of the region, page-aligned */
     uint64_t size;    /* bytes */
     uint64_t wants;   /* of FATA_WANTS_*; older images end before it */
+    uint64_t thread;  /* address, if so wanted */
 };
 
-static_assert(sizeof(struct fata_note) == 48, "as in the file");
+static_assert(sizeof(struct fata_note) == 56, "as in the file");
 static_assert(offsetof(struct fata_note, address) == 24, "as in the file");
 
 /*

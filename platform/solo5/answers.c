@@ -5,12 +5,9 @@
 #include "platform/freestanding/libc.h"
 #include "platform/solo5/solo5.h"
 
-/* What the thread register points to. */
-static struct {
-    void *self;
-    uint64_t unused[4];
-    uint64_t canary;
-} thread_area;
+enum { THREAD_CANARY = 5 };
+
+uint64_t solo5_thread[FATA_THREAD_BYTES / sizeof(uint64_t)];
 
 struct bytes solo5_answer(uint32_t tag)
 {
@@ -39,9 +36,9 @@ __attribute__((no_stack_protector)) void *solo5_set_canary(void)
     /* A zero byte, at which a copied string would have stopped. */
     canary &= ~UINT64_C(0xff);
     freestanding_canary = canary;
-    thread_area.canary = canary;
-    thread_area.self = &thread_area;
-    return &thread_area;
+    solo5_thread[THREAD_CANARY] = canary;
+    solo5_thread[0] = (uint64_t)solo5_thread; /* x86-64: itself */
+    return solo5_thread;
 }
 
 enum err solo5_entropy(struct bytes *given, uint8_t *to, size_t len)

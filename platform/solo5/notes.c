@@ -13,12 +13,13 @@ _Alignas(8) uint8_t solo5_answers[FATA_ANSWERS_BYTES];
 
 static const struct fata_note fata_note IN_SECTION(".note.fata") = {
     .namesz = 5,
-    .descsz = 28,
+    .descsz = 36,
     .type = FATA_NOTE_ANSWERS,
     .name = "Fata",
     .address = (uint64_t)solo5_answers,
     .size = sizeof(solo5_answers),
-    .wants = FATA_WANTS_NET};
+    .wants = FATA_WANTS_NET | FATA_WANTS_WAIT | FATA_WANTS_THREAD,
+    .thread = (uint64_t)solo5_thread};
 
 _Alignas(FATA_COUNTERS_PAGE) uint8_t solo5_counters[FATA_COUNTERS_BYTES];
 

@@ -26,10 +26,15 @@ extern _Alignas(FATA_COUNTERS_PAGE) uint8_t solo5_counters[FATA_COUNTERS_BYTES];
 struct bytes solo5_answer(uint32_t tag);
 
 /*
+ * What the thread register is to point to: the image has no thread-local
+ * variables, but Debian's static archives for x86-64 look for their canary at
+ * offset 40 from there.
+ */
+extern uint64_t solo5_thread[FATA_THREAD_BYTES / sizeof(uint64_t)];
+
+/*
  * Set the stack protector's canary; the caller must not be checked against it.
- * Returns what the thread register is to point to: the image has no
- * thread-local variables, but Debian's static archives for x86-64 look for
- * their canary at offset 40 from there.
+ * Returns solo5_thread.
  */
 void *solo5_set_canary(void);
 

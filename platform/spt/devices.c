@@ -133,26 +133,33 @@ enum err platform_block_open(struct platform *platform, const char *name,
     return solo5_block_open(platform->manifest, name, info);
 }
 
-/* The cage allows one block at a time, exactly, and nothing past the end. */
+/*
+ * The cage allows whole blocks within the device, as many at once as the tender
+ * says; a stock one exactly one.
+ */
 static enum err transfer(struct platform *platform, long number,
                          uint32_t handle, uint64_t offset, const uint8_t *at,
                          size_t len)
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_BLOCK);
-    uint64_t size = entry->block.block_size;
+    struct reader r = reader_of(solo5_answer(FATA_ANSWER_BLOCK_TRANSFER));
+    uint64_t size = entry->block.block_size, most = get_le32(&r);
 
     assert(offset % size == 0 && len % size == 0);
     assert(len <= entry->block.capacity &&
            offset <= entry->block.capacity - len);
+    if (most < size)
+        most = size;
     for (uint64_t done = 0; done < len;) {
-        long n = syscall4(number, entry->hostfd, (long)(at + done), (long)size,
+        uint64_t now = len - done < most ? len - done : most;
+        long n = syscall4(number, entry->hostfd, (long)(at + done), (long)now,
                           (long)(offset + done));
         if (n == -ERRNO_EINTR)
             continue;
-        if (n != (long)size)
+        if (n <= 0 || (uint64_t)n % size != 0)
             return ERR_IO;
-        done += size;
+        done += (uint64_t)n;
     }
     return OK;
 }

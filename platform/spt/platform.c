@@ -102,34 +102,45 @@ void platform_spin(struct platform *platform, uint64_t ns)
     spin_init(&platform->spin, ns);
 }
 
-/* The devices, and the timer, that have input now or before long. */
-static long poll_for(struct platform *platform, int milliseconds)
+/*
+ * The devices, and the timer, that have input now or within `ns`. Without
+ * epoll_pwait2 all but zero is until the timer fires.
+ */
+static long poll_for(struct platform *platform, uint64_t ns)
 {
-    return syscall6(SYS_EPOLL_PWAIT, platform->info->epollfd,
-                    (long)platform->events, PLATFORM_HANDLES, milliseconds, 0,
-                    0);
+    const struct timespec64 t = {.seconds = (int64_t)(ns / SECONDS(1)),
+                                 .nanoseconds = (int64_t)(ns % SECONDS(1))};
+    long number = SYS_EPOLL_PWAIT, timeout = ns > 0 ? -1 : 0;
+
+    if (platform->waits) {
+        number = SYS_EPOLL_PWAIT2;
+        timeout = (long)&t;
+    }
+    return syscall6(number, platform->info->epollfd, (long)platform->events,
+                    PLATFORM_HANDLES, timeout, 0, 0);
 }
 
 /*
- * Look for input before sleeping, as long as it pays. To ask for the time is a
- * system call as well, so that is done once in a few looks. As poll_for.
+ * Look for input before sleeping, as long as it pays, and set *now. To ask for
+ * the time is a system call as well, so that is done once in a few looks. As
+ * poll_for.
  */
-static long look(struct platform *platform, uint64_t deadline)
+static long look(struct platform *platform, uint64_t deadline, uint64_t *now)
 {
     uint64_t budget = spin_budget(&platform->spin);
-    uint64_t now = platform->now, end = time_add(now, budget);
+    uint64_t end = time_add(*now, budget);
     long count = 0;
 
     if (budget == 0)
         return 0;
-    while (count <= 0 && now < end && now < deadline) {
+    while (count <= 0 && *now < end && *now < deadline) {
         for (int i = 0; i < LOOKS && count <= 0; i++)
             count = poll_for(platform, 0);
         if (count <= 0)
-            now = clock_get(CLOCK_MONOTONIC);
+            *now = clock_get(CLOCK_MONOTONIC);
     }
     /* A deadline that came first says nothing about either. */
-    if (count > 0 || now < deadline)
+    if (count > 0 || *now < deadline)
         spin_looked(&platform->spin, count > 0);
     return count;
 }
@@ -138,18 +149,20 @@ uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
     const struct epoll_event *events = platform->events;
     /* The loop has just asked for the time, so a deadline of now is known. */
-    bool poll = deadline <= platform->now;
+    uint64_t now = platform->now;
+    bool poll = deadline <= now;
     long count = 0;
 
     if (poll && !platform->has_net)
         return 0;
     if (!poll) {
-        arm_timer(platform, deadline);
-        count = look(platform, deadline);
+        if (!platform->waits)
+            arm_timer(platform, deadline);
+        count = look(platform, deadline, &now);
         platform->has_waited = true;
     }
     if (count <= 0)
-        count = poll_for(platform, poll ? 0 : -1);
+        count = poll_for(platform, time_since(deadline, now));
     uint64_t ready = 0;
     for (long i = 0; i < count; i++) {
         if (events[i].data == SOLO5_SPT_TIMER_EVENT)

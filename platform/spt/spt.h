@@ -23,6 +23,7 @@ struct platform {
     uint64_t now;    /* as last asked for */
     bool has_waited; /* since then */
     struct spin spin;
+    bool waits;           /* by epoll_pwait2, without the timer */
     uint64_t timer;       /* when the timer fires; TIME_NEVER if not armed */
     bool timer_fired;     /* and is to be armed anew before the next sleep */
     bool has_net;         /* so that there is something to poll for */

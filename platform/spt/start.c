@@ -25,7 +25,9 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
 {
     uint64_t end = (uint64_t)spt_image_end;
 
-    thread_register_set(solo5_set_canary());
+    void *thread = solo5_set_canary();
+    if (solo5_answer(FATA_ANSWER_THREAD).len == 0)
+        thread_register_set(thread);
     /* A stock tender does not look at zeroed memory after the last segment. */
     if (info->mem_size < end || info->mem_size - end < (uint64_t)STACK_BYTES)
         freestanding_die(TEXT("not enough memory for this image: give the "
@@ -37,6 +39,7 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
         (struct arena){.at = spt_image_end,
                        .room = (size_t)(info->mem_size - end - STACK_BYTES)};
     platform.timer = TIME_NEVER;
+    platform.waits = solo5_answer(FATA_ANSWER_WAIT).len > 0;
     platform.flushes = solo5_answer(FATA_ANSWER_BLOCK_FLUSH).len > 0;
     platform.entropy = solo5_answer(FATA_ANSWER_ENTROPY);
     platform_exit(&platform, platform_main(&platform));

@@ -23,6 +23,7 @@ enum {
     SYS_EXIT_GROUP = 231,
     SYS_EPOLL_PWAIT = 281,
     SYS_TIMERFD_SETTIME = 286,
+    SYS_EPOLL_PWAIT2 = 441,
 };
 #elif defined(__aarch64__)
 enum {
@@ -35,6 +36,7 @@ enum {
     SYS_TIMERFD_SETTIME = 86,
     SYS_EXIT_GROUP = 94,
     SYS_CLOCK_GETTIME = 113,
+    SYS_EPOLL_PWAIT2 = 441,
 };
 #else
 #error "the system calls of this processor's kernel are not known yet"

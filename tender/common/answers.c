@@ -9,13 +9,32 @@ void answer_put(struct writer *w, uint32_t tag, struct bytes contents)
     put_zeros(w, -contents.len % 8);
 }
 
-uint64_t answers_wants(struct bytes note)
+/* The note's field of this place, zero if it is an older, shorter one. */
+static uint64_t field(struct bytes note, size_t place)
 {
     struct reader r = reader_of(note);
 
-    (void)get_le64(&r);
-    (void)get_le64(&r);
+    (void)get_bytes(&r, place * sizeof(uint64_t));
     return get_le64(&r);
+}
+
+void answer_put_number(struct writer *w, uint32_t tag, uint32_t number)
+{
+    uint8_t text[sizeof(number)];
+    struct writer contents = WRITER(text);
+
+    put_le32(&contents, number);
+    answer_put(w, tag, BYTES(text));
+}
+
+uint64_t answers_wants(struct bytes note)
+{
+    return field(note, 2);
+}
+
+uint64_t answers_thread(struct bytes note)
+{
+    return field(note, 3);
 }
 
 static void put_nets(struct writer *w, const struct answers *answers)
@@ -41,21 +60,17 @@ bool answers_write(const struct guest *guest, const struct elf *elf,
     struct reader r = reader_of(note);
     uint64_t address = get_le64(&r);
     uint64_t size = get_le64(&r);
-    const uint8_t yes[] = {1, 0, 0, 0};
 
     answer_put(&w, FATA_ANSWER_ENTROPY,
                bytes_of(answers->random, FATA_ENTROPY_BYTES));
     answer_put(&w, FATA_ANSWER_CANARY,
                bytes_of(answers->random + FATA_ENTROPY_BYTES, 8));
-    if (answers->flushes)
-        answer_put(&w, FATA_ANSWER_BLOCK_FLUSH, BYTES(yes));
+    answer_put_number(&w, FATA_ANSWER_BLOCK_FLUSH, 1);
+    answer_put_number(&w, FATA_ANSWER_BLOCK_TRANSFER, answers->transfer);
+    answer_put_number(&w, FATA_ANSWER_PROCESSORS, answers->processors);
     if (answers->counters)
-        answer_put(&w, FATA_ANSWER_COUNTERS, BYTES(yes));
+        answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
     put_nets(&w, answers);
-    uint8_t processors[4];
-    struct writer number = WRITER(processors);
-    put_le32(&number, answers->processors);
-    answer_put(&w, FATA_ANSWER_PROCESSORS, BYTES(processors));
     put_bytes(&w, answers->more);
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);

@@ -10,8 +10,8 @@ enum { ANSWERS_RANDOM_BYTES = 64 + 8 };
 
 struct answers {
     const uint8_t *random; /* ANSWERS_RANDOM_BYTES */
-    bool flushes;
     bool counters;
+    uint32_t transfer;   /* bytes to or from a block device at once */
     uint32_t processors; /* of the machine */
     uint32_t net_count;  /* at most FATA_NETS_MAX */
     struct fata_net nets[FATA_NETS_MAX];
@@ -20,9 +20,11 @@ struct answers {
 
 /* Add a record. */
 void answer_put(struct writer *w, uint32_t tag, struct bytes contents);
+void answer_put_number(struct writer *w, uint32_t tag, uint32_t number);
 
-/* What the image's note wants, of FATA_WANTS_*. */
+/* What the image's note wants, of FATA_WANTS_*, and where its thread is. */
 uint64_t answers_wants(struct bytes note);
+uint64_t answers_thread(struct bytes note);
 
 /*
  * Write the answers to where the image's note wants them. False: there is no

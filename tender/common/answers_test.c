@@ -30,7 +30,7 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
     put_le64(&w, address);
     put_le64(&w, size);
     const struct answers answers = {
-        .random = random, .flushes = true, .counters = true};
+        .random = random, .transfer = 512, .counters = true};
     bool said = answers_write(&guest, &elf, written(&w), &answers);
     bool done = false;
     for (size_t i = 0; i < ROOM; i++)
@@ -45,7 +45,7 @@ static void all_answers_fit_the_smallest_block(void)
     static uint8_t random[ANSWERS_RANDOM_BYTES];
     struct guest guest = fresh();
     struct answers answers = {.random = random,
-                              .flushes = true,
+                              .transfer = 1 << 20,
                               .counters = true,
                               .net_count = FATA_NETS_MAX};
     uint8_t note[24];

@@ -31,8 +31,6 @@ struct backend {
     const char *help; /* lines about its own options */
     /* Take note of an option of its own; false if it is none. May be NULL. */
     bool (*option)(const char *word);
-    /* Before any file is opened. May be NULL. */
-    void (*prepare)(void);
     /* Run the guest. What goes wrong ends the process with a message. */
     __attribute__((noreturn)) void (*start)(struct launch *launch);
 };
@@ -52,11 +50,12 @@ void launch_boot(const struct launch *launch, const struct guest *guest,
 
 /*
  * Show the counters, if asked to, and answer an image that asks for answers:
- * random bytes and so on, and `more` records of the back end's own
- * (answer_put). Does nothing for Solo5's images.
+ * random bytes and so on, that block devices transfer up to `transfer` bytes at
+ * once, and `more` records of the back end's own (answer_put). False if it has
+ * not asked, as Solo5's images do not.
  */
-void launch_answer(const struct launch *launch, const struct guest *guest,
-                   struct bytes more);
+bool launch_answer(const struct launch *launch, const struct guest *guest,
+                   uint32_t transfer, struct bytes more);
 
 /*
  * Forget what is none of the guest's business, just before it is locked up:

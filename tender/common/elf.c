@@ -172,14 +172,14 @@ const struct elf_note_kind
         {
             .name = {.at = (const uint8_t *)"Fata", .len = 5},
             .type = FATA_NOTE_ANSWERS,
-            .max = 32,
+            .max = 256,
             .align = 8,
             .absent = "no Fata note",
 },
     elf_note_counters = {
         .name = {.at = (const uint8_t *)"Fata", .len = 5},
         .type = FATA_NOTE_COUNTERS,
-        .max = 32,
+        .max = 256,
         .align = 8,
         .absent = "no note about counters",
 };

@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(guest_write_boot_info(&guest, SOLO5_SPT_BOOT_INFO, info,
                                     &manifest, no_words));
     const struct answers answers = {
-        .random = random, .flushes = true, .counters = true, .net_count = 1};
+        .random = random, .transfer = 512, .counters = true, .net_count = 1};
     if (guest_load(&guest, &elf, -1) &&
         (elf_note(&elf, &elf_note_fata, &note, &why) ||
          elf_note(&elf, &elf_note_counters, &note, &why))) {

@@ -95,31 +95,32 @@ void launch_boot(const struct launch *launch, const struct guest *guest,
              SOLO5_CMDLINE_MAX);
 }
 
-void launch_answer(const struct launch *launch, const struct guest *guest,
-                   struct bytes more)
+bool launch_answer(const struct launch *launch, const struct guest *guest,
+                   uint32_t transfer, struct bytes more)
 {
     const struct image *image = &launch->image;
     uint8_t random[ANSWERS_RANDOM_BYTES];
     bool counters = share_counters(guest, image, launch->counters);
 
     if (image->fata_note.len == 0)
-        return;
+        return false;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         err(1, "no random bytes for the guest");
     struct answers answers = {.random = random,
-                              .flushes = true,
+                              .transfer = transfer,
                               .counters = counters,
                               .processors = processors(),
                               .more = more};
     answer_nets(&answers, image);
-    /* An image that is not told would take headers for frames. */
-    if (!answers_write(guest, &image->elf, image->fata_note, &answers) &&
-        answers.net_count > 0)
+    bool told = answers_write(guest, &image->elf, image->fata_note, &answers);
+    explicit_bzero(random, sizeof(random));
+    /* It would take headers for frames. */
+    if (!told && answers.net_count > 0)
         errx(1,
              "%s: there is no room for answers where it wants them: "
              "give --net-offload:NAME=off",
              image->name);
-    explicit_bzero(random, sizeof(random));
+    return told;
 }
 
 void launch_seal(void)
@@ -131,16 +132,24 @@ void launch_seal(void)
         explicit_bzero(*variable, strlen(*variable));
 }
 
+/* No file of ours is to get the number of one that was closed. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
     static struct launch launch; /* large, and mostly not touched */
+
+    fill_standard_descriptors();
     struct options options = options_parse(argv + (argc > 0));
 
     launch.mem_size = options.mem_size;
     launch.counters = options.counters;
     launch.arguments = options.arguments;
-    if (backend.prepare != NULL)
-        backend.prepare();
     image_open(&launch.image, options.image, options.mem_size);
     options_attach(&options, &launch.image);
     backend.start(&launch);

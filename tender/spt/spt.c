@@ -4,19 +4,26 @@
  * output by system calls of its own, so that nothing of this program runs any
  * more.
  */
+#define _GNU_SOURCE /* syscall */ // NOLINT(bugprone-reserved-identifier)
 #include <err.h>
-#include <fcntl.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/seccomp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "abi/fata.h"
+#include "tender/common/answers.h"
 #include "tender/common/backend.h"
-#include "tender/spt/filter.h"
+#include "tender/common/filter.h"
 
-static struct filter_grants grants;
+enum { ARCH_SET_FS = 0x1002 };
+
 static bool executable_heap;
 
 static bool spt_option(const char *word)
@@ -26,73 +33,6 @@ static bool spt_option(const char *word)
     warnx("WARNING: the guest's heap and stack will be executable");
     executable_heap = true;
     return true;
-}
-
-/* They become FILTER_FIRST_FD and the next one, or are renumbered. */
-static void spt_prepare(void)
-{
-    do
-        grants.epollfd = epoll_create1(EPOLL_CLOEXEC);
-    while (grants.epollfd >= 0 && grants.epollfd < FILTER_FIRST_FD);
-    grants.timerfd =
-        timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (grants.epollfd < 0 || grants.timerfd < 0)
-        err(1, "cannot create an epoll set and a timer");
-}
-
-/* Give the descriptor the number `to`, moving another away that has it. */
-static void renumber(int *fd, int to, union manifest *manifest)
-{
-    if (*fd == to)
-        return;
-    for (uint32_t i = 0; i < manifest->count; i++) {
-        struct solo5_entry *entry = &manifest->entries[i];
-        if (!entry->attached || &entry->hostfd == fd || entry->hostfd != to)
-            continue;
-        entry->hostfd = fcntl(to, F_DUPFD_CLOEXEC, 2 * SOLO5_ENTRIES_MAX);
-        if (entry->hostfd < 0)
-            err(1, "cannot number descriptors");
-    }
-    if (dup2(*fd, to) < 0)
-        err(1, "cannot number descriptors");
-    *fd = to;
-}
-
-static void watch(int epollfd, int fd, uint64_t data, const char *name)
-{
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
-
-    if (epoll_ctl(epollfd, EPOLL_CTL_ADD, fd, &event) != 0)
-        err(1, "cannot wait for input on '%s'", name);
-}
-
-/*
- * Give the descriptors of the guest the first numbers after the standard ones,
- * and close all others.
- */
-static void arrange(union manifest *manifest)
-{
-    int next = FILTER_FIRST_FD;
-
-    renumber(&grants.epollfd, next++, manifest);
-    renumber(&grants.timerfd, next++, manifest);
-    watch(grants.epollfd, grants.timerfd, SOLO5_SPT_TIMER_EVENT, "timer");
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        struct solo5_entry *entry = &manifest->entries[i];
-        if (!entry->attached)
-            continue;
-        renumber(&entry->hostfd, next++, manifest);
-        if (entry->type == SOLO5_DEVICE_NET) {
-            watch(grants.epollfd, entry->hostfd, i, entry->name);
-            grants.nets[grants.net_count++] = entry->hostfd;
-        } else {
-            grants.blocks[grants.block_count++] =
-                (struct filter_block){.fd = entry->hostfd,
-                                      .block_size = entry->block.block_size,
-                                      .capacity = entry->block.capacity};
-        }
-    }
-    (void)syscall(SYS_close_range, next, ~0U, 0);
 }
 
 /* Memory from 0x10000 on, where the image is linked for. */
@@ -123,8 +63,178 @@ static struct guest map_guest(uint64_t mem_size)
                           .in_place = true};
 }
 
-static _Noreturn void enter(uint64_t stack, uint64_t entry)
+/* The descriptors of the guest: its epoll set, its timer, its devices. */
+struct descriptors {
+    size_t count;
+    int at[2 + SOLO5_ENTRIES_MAX];
+};
+
+/* Close all others but the standard ones. */
+static void close_others(const struct descriptors *kept)
 {
+    for (int next = STDERR_FILENO + 1; next != 0;) {
+        int lowest = INT_MAX;
+        for (size_t i = 0; i < kept->count; i++)
+            if (kept->at[i] >= next && kept->at[i] < lowest)
+                lowest = kept->at[i];
+        if (lowest > next)
+            (void)syscall(SYS_close_range, next, lowest - 1, 0);
+        next = lowest < INT_MAX ? lowest + 1 : 0;
+    }
+}
+
+static void watch(int epollfd, int fd, uint64_t data)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.u64 = data};
+
+    if (epoll_ctl(epollfd, EPOLL_CTL_ADD, fd, &event) != 0)
+        err(1, "cannot wait for input");
+}
+
+/* What the guest waits with, for the timer and its network devices. */
+static void make_events(const union manifest *manifest,
+                        struct solo5_spt_boot_info *info)
+{
+    info->epollfd = epoll_create1(EPOLL_CLOEXEC);
+    info->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (info->epollfd < 0 || info->timerfd < 0)
+        err(1, "cannot create an epoll set and a timer");
+    struct descriptors kept = {.count = 2,
+                               .at = {info->epollfd, info->timerfd}};
+    watch(info->epollfd, info->timerfd, SOLO5_SPT_TIMER_EVENT);
+    for (uint32_t i = 1; i < manifest->count; i++) {
+        const struct solo5_entry *entry = &manifest->entries[i];
+        if (!entry->attached)
+            continue;
+        kept.at[kept.count++] = entry->hostfd;
+        if (entry->type == SOLO5_DEVICE_NET)
+            watch(info->epollfd, entry->hostfd, i);
+    }
+    close_others(&kept);
+}
+
+/*
+ * What an image need not have allowed, since it does without: other ways to
+ * sleep, and to set the thread register.
+ */
+struct agreed {
+    bool waits;
+    uint64_t thread; /* what the register is set to; 0: the image does it */
+};
+
+static struct agreed agree(const struct image *image, const struct guest *guest)
+{
+    uint64_t wants = answers_wants(image->fata_note);
+    uint64_t thread = answers_thread(image->fata_note);
+    struct agreed agreed = {0};
+
+    /* Linux has had it since 5.11. */
+    if ((wants & FATA_WANTS_WAIT) != 0)
+        agreed.waits =
+            syscall(SYS_epoll_pwait2, -1, NULL, 1, NULL, NULL, 0) != 0 &&
+            errno != ENOSYS;
+    if ((wants & FATA_WANTS_THREAD) != 0 &&
+        guest_at(guest, thread, FATA_THREAD_BYTES) != NULL)
+        agreed.thread = thread;
+    return agreed;
+}
+
+static bool answer(const struct launch *launch, const struct guest *guest,
+                   const struct agreed *agreed)
+{
+    uint8_t text[64];
+    struct writer w = WRITER(text);
+
+    if (agreed->waits)
+        answer_put_number(&w, FATA_ANSWER_WAIT, 1);
+    if (agreed->thread != 0)
+        answer_put_number(&w, FATA_ANSWER_THREAD, 1);
+    return launch_answer(launch, guest, FILTER_TRANSFER, written(&w));
+}
+
+/*
+ * The cage. What a busy server calls all the time comes first. Of epoll, no
+ * signal mask, or nothing but SIGKILL would end a guest.
+ */
+static void make_cage(struct filter *f, const union manifest *manifest,
+                      const struct solo5_spt_boot_info *info,
+                      const struct agreed *agreed, bool flushes)
+{
+    filter_begin(f);
+    for (uint32_t i = 1; i < manifest->count; i++) {
+        const struct solo5_entry *entry = &manifest->entries[i];
+        if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
+            continue;
+        filter_calls(f, SYS_read, SYS_write);
+        filter_equal(f, 0, (uint64_t)entry->hostfd);
+        filter_allow(f);
+    }
+    filter_call(f, SYS_clock_gettime);
+    filter_at_most(f, 0, CLOCK_MONOTONIC);
+    filter_allow(f);
+    filter_call(f, agreed->waits ? SYS_epoll_pwait2 : SYS_epoll_pwait);
+    filter_equal(f, 0, (uint64_t)info->epollfd);
+    filter_equal(f, 4, 0);
+    filter_allow(f);
+    for (uint32_t i = 1; i < manifest->count; i++) {
+        const struct solo5_entry *entry = &manifest->entries[i];
+        if (entry->type != SOLO5_DEVICE_BLOCK || !entry->attached)
+            continue;
+        filter_calls(f, SYS_pread64, SYS_pwrite64);
+        filter_equal(f, 0, (uint64_t)entry->hostfd);
+        filter_within_device(f, entry->block.block_size, entry->block.capacity);
+        filter_allow(f);
+        if (!flushes)
+            continue;
+        filter_call(f, SYS_fdatasync);
+        filter_equal(f, 0, (uint64_t)entry->hostfd);
+        filter_allow(f);
+    }
+    filter_call(f, SYS_write);
+    filter_equal(f, 0, STDOUT_FILENO);
+    filter_allow(f);
+    if (!agreed->waits) {
+        filter_call(f, SYS_timerfd_settime);
+        filter_equal(f, 0, (uint64_t)info->timerfd);
+        filter_allow(f);
+    }
+    if (agreed->thread == 0) {
+        filter_call(f, SYS_arch_prctl);
+        filter_equal(f, 0, ARCH_SET_FS);
+        filter_allow(f);
+    }
+    filter_call(f, SYS_exit_group);
+    filter_allow(f);
+}
+
+/* A system call that needs no thread register, where errno is. */
+static long raw_call(long number, long a, long b, long c)
+{
+    __asm__ volatile("syscall"
+                     : "+a"(number)
+                     : "D"(a), "S"(b), "d"(c)
+                     : "rcx", "r11", "memory");
+    return number;
+}
+
+/* Set the thread register, close the door, jump. */
+static _Noreturn void enter(struct filter *cage, uint64_t thread,
+                            uint64_t stack, uint64_t entry)
+{
+    struct sock_fprog program = {.len = cage->count, .filter = cage->code};
+    long own = (long)__builtin_thread_pointer();
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        err(1, "cannot renounce privileges");
+    if (thread != 0)
+        (void)raw_call(SYS_arch_prctl, ARCH_SET_FS, (long)thread, 0);
+    long result =
+        raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program);
+    if (result != 0) {
+        (void)raw_call(SYS_arch_prctl, ARCH_SET_FS, own, 0);
+        errx(1, "cannot lock the guest into a seccomp filter: %s",
+             strerror((int)-result));
+    }
     __asm__ volatile("mov %0, %%rsp\n\t"
                      "xor %%ebp, %%ebp\n\t"
                      "jmp *%1"
@@ -137,28 +247,31 @@ static _Noreturn void enter(uint64_t stack, uint64_t entry)
 
 static _Noreturn void spt_start(struct launch *launch)
 {
-    union manifest *manifest = &launch->image.manifest;
+    static struct filter cage;
+    const union manifest *manifest = &launch->image.manifest;
     struct guest guest = map_guest(launch->mem_size);
     uint64_t behind = SOLO5_SPT_BOOT_INFO + sizeof(struct solo5_spt_boot_info);
-
-    launch_load(launch, &guest);
-    arrange(manifest);
-    const struct solo5_spt_boot_info info = {
+    struct solo5_spt_boot_info info = {
         .mem_size = guest.mem_size,
         .kernel_end = launch->image.elf.end,
         .manifest = behind,
         .cmdline = behind + manifest_size(manifest),
-        .epollfd = grants.epollfd,
-        .timerfd = grants.timerfd,
     };
+
+    launch_load(launch, &guest);
+    make_events(manifest, &info);
     launch_boot(launch, &guest, SOLO5_SPT_BOOT_INFO,
                 bytes_of(&info, sizeof(info)));
-    launch_answer(launch, &guest, (struct bytes){0});
-    grants.flushes = launch->image.fata_note.len > 0;
+    struct agreed agreed = agree(&launch->image, &guest);
+    bool answered = answer(launch, &guest, &agreed);
+    if (!answered)
+        agreed = (struct agreed){0};
+    make_cage(&cage, manifest, &info, &agreed, answered);
+    if (!filter_end(&cage))
+        errx(1, "the rules for so many devices do not fit a seccomp filter: "
+                "attach fewer");
     launch_seal();
-    if (!filter_install(&grants))
-        err(1, "cannot lock the guest into a seccomp filter");
-    enter(guest.mem_size - 8, launch->image.elf.entry);
+    enter(&cage, agreed.thread, guest.mem_size - 8, launch->image.elf.entry);
 }
 
 const struct backend backend = {
@@ -169,6 +282,5 @@ const struct backend backend = {
     .memory_max = UINT64_C(0x7f0000000000),
     .help = "  --x-exec-heap                  let the guest execute its heap\n",
     .option = spt_option,
-    .prepare = spt_prepare,
     .start = spt_start,
 };

@@ -6,15 +6,18 @@
  *     show            the boot info, the stack at entry, the devices
  *     call N A B C D  a system call and its result
  *     call6 N A B C D E F  one with more arguments
+ *     int80 N         a system call of i386
  *     peek A, poke A N  read or write a byte of memory
  *     run A           jump to an address
+ *     thread          the word that the thread register points to
  *     zero            whether all memory that should be zero is
  *     answers         the block that Fata's tender fills
  *     echo            send frames back until the device ends
  *     exit N          the end
  *
  * Numbers are decimal or 0x...; `buf`, `code`, `data` and `constant` are
- * addresses of such memory, `fdN` is the descriptor of device N.
+ * addresses of such memory; `fdN`, `epoll` and `timer` are the descriptors of
+ * device N, the epoll set and the timer.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +28,7 @@
 #define MANIFEST
 #define TARGET  2
 #define VERSION 2
+#define WANTS   0
 #endif
 
 /* Addresses are what it is about. */
@@ -50,9 +54,10 @@ static const struct {
     char name[8];
     uint32_t padding;
     void *address;
-    uint64_t size;
+    uint64_t size, wants;
+    void *thread;
 } fata_note __attribute__((used, section(".note.fata"))) = {
-    5, 20, 0x31534e41, "Fata", 0, answers, sizeof(answers)};
+    5, 36, 0x31534e41, "Fata", 0, answers, sizeof(answers), WANTS, buffer};
 #endif
 
 static const char interpreter[24] __attribute__((used, section(".interp"))) =
@@ -141,6 +146,10 @@ static uint64_t number(void)
         return (uint64_t)&writable;
     if (word("constant"))
         return (uint64_t)&abi_note;
+    if (word("epoll"))
+        return (uint64_t)info->epollfd;
+    if (word("timer"))
+        return (uint64_t)info->timerfd;
     while (*rest == ' ')
         rest++;
     if (rest[0] == 'f' && rest[1] == 'd') {
@@ -148,6 +157,8 @@ static uint64_t number(void)
         rest += 3;
         return *(const uint32_t *)(info->manifest + 8 + i * 104 + 88);
     }
+    if (word("-1"))
+        return UINT64_MAX;
     if (rest[0] == '0' && rest[1] == 'x') {
         base = 16;
         rest += 2;
@@ -231,6 +242,14 @@ __attribute__((used)) static void probe(const struct boot_info *i,
                 n[a] = (long)number();
             print_number("result", (uint64_t)call(n[0], n[1], n[2], n[3], n[4],
                                                   n[5], n[6]));
+        } else if (word("int80")) {
+            long n = (long)number();
+            __asm__ volatile("int $0x80" : "+a"(n) : "b"(1) : "memory");
+            print_number("result", (uint64_t)n);
+        } else if (word("thread")) {
+            uint64_t self;
+            __asm__("mov %%fs:0, %0" : "=r"(self));
+            print_number("thread", self);
         } else if (word("peek")) {
             print_number("byte", *(const volatile uint8_t *)number());
         } else if (word("poke")) {
