@@ -22,6 +22,7 @@
 enum {
     FATA_NOTE_ANSWERS = 0x31534e41,  /* "ANS1" */
     FATA_NOTE_COUNTERS = 0x31544e43, /* "CNT1" */
+    FATA_NOTE_BUILD = 0x31444c42,    /* "BLD1" */
 
     FATA_ANSWER_END = 0,
     FATA_ANSWER_ENTROPY = 1,     /* 64 random bytes, other ones in every run */
@@ -69,6 +70,27 @@ struct fata_note {
 
 static_assert(sizeof(struct fata_note) == 56, "as in the file");
 static_assert(offsetof(struct fata_note, address) == 24, "as in the file");
+
+/*
+ * A note for people and their tools: what the image was built from. `fata
+ * build` fills it in when the image is linked and stripped: two SHA-256.
+ */
+struct fata_build_note {
+    uint32_t namesz;  /* 5 */
+    uint32_t descsz;  /* 64 */
+    uint32_t type;    /* FATA_NOTE_BUILD */
+    char name[8];     /* "Fata" */
+    uint8_t id[32];   /* of the file, while zeroes are here */
+    uint8_t lock[32]; /* of graph.json: what config.c came to */
+};
+
+static_assert(sizeof(struct fata_build_note) == 84, "as in the file");
+
+/* Define it, in a section that the linker script gives a PT_NOTE of its own. */
+#define FATA_BUILD                                                             \
+    __attribute__((used, section(".note.fata.build"), aligned(4)))             \
+    const struct fata_build_note fata_build_note = {                           \
+        .namesz = 5, .descsz = 64, .type = FATA_NOTE_BUILD, .name = "Fata"};
 
 /*
  * A network device whose frames, read and written, begin with a virtio-net

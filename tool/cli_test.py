@@ -411,10 +411,11 @@ def every_command_has_help(tmp):
     out, _ = good("help")
     listed = out.partition("Commands:")[2].partition("Options")[0]
     commands = re.findall(r"^  ([a-z]+)  ", listed, re.M)
-    check(commands == ["new", "configure", "describe", "build", "run", "ps",
-                       "stats", "connections", "audit", "clean", "help"],
+    check(commands == ["new", "configure", "describe", "build", "run",
+                       "inspect", "ps", "stats", "connections", "audit",
+                       "clean", "help"],
           commands)
-    for command in commands + ["crunch", "link-check"]:
+    for command in commands + ["crunch", "link-check", "stamp"]:
         help_out, _ = good("help", command)
         option_out, _ = good(command, "--help", cwd=tmp)
         check(help_out == option_out, command)

@@ -33,6 +33,8 @@ int command_ps(const struct command *command, const char *const *words);
 int command_stats(const struct command *command, const char *const *words);
 int command_connections(const struct command *command,
                         const char *const *words);
+int command_inspect(const struct command *command, const char *const *words);
+int command_stamp(const struct command *command, const char *const *words);
 int command_link_check(const struct command *command, const char *const *words);
 
 /* Print the command's help on standard output. */

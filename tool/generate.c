@@ -517,12 +517,14 @@ static void generate_main(const struct plan *plan, const char *folder)
     write_generated(folder, "main.c", &t);
 }
 
-static void generate_manifest(const struct plan *plan, const char *folder)
+static void generate_manifest(const struct plan *plan,
+                              const struct target *target, const char *folder)
 {
     struct text t = {0};
     put_c_marker(&t, "The devices that whoever starts the unikernel has to "
-                     "give it.");
-    put(&t, "#include \"abi/solo5.h\"\n\nSOLO5_MANIFEST(");
+                     "give it; and room for\n * what tells builds apart.");
+    put(&t, "#include \"abi/fata.h\"\n#include \"abi/solo5.h\"\n\n"
+            "SOLO5_MANIFEST(");
     const char *comma = "";
     for (size_t i = 0; i < plan->device_count; i++) {
         const struct node *node = plan->devices[i];
@@ -533,6 +535,8 @@ static void generate_manifest(const struct plan *plan, const char *folder)
         comma = ", ";
     }
     put(&t, ")\n");
+    if (target->freestanding)
+        put(&t, "FATA_BUILD\n");
     write_generated(folder, "manifest.c", &t);
 }
 
@@ -864,12 +868,13 @@ static void put_rules(struct text *t, const struct build *b,
         "\n# Stripped, and put in place in one step\n"
         "rule image\n"
         "  command = %s%s -s -R .comment -o $out.tmp $in && $\n"
-        "    mv -f $out.tmp $out\n"
+        "    %smv -f $out.tmp $out\n"
         "  description = $out\n\nbuild always: phony\n",
         target->freestanding
             ? format("$fata link-check %s.map $in && ", unikernel)
             : "",
-        arch_tool(target->arch, "strip"));
+        arch_tool(target->arch, "strip"),
+        target->freestanding ? "$fata stamp $out.tmp graph.json && " : "");
 }
 
 static void generate_ninja(const struct plan *plan, const struct target *target,
@@ -949,8 +954,8 @@ static void generate_ninja(const struct plan *plan, const struct target *target,
     for (size_t i = 0; i < link_inputs.count; i++)
         put(&t, "%s %s", i == 0 ? " |" : "",
             from_folder(&b, link_inputs.at[i]));
-    put(&t, "\nbuild ../../dist/%s.%s: image %s.%s.debug\n", graph->name,
-        target->name, graph->name, target->name);
+    put(&t, "\nbuild ../../dist/%s.%s: image %s.%s.debug | graph.json\n",
+        graph->name, target->name, graph->name, target->name);
     put(&t, "default ../../dist/%s.%s\n", graph->name, target->name);
     write_generated(folder, "build.ninja", &t);
 }
@@ -1015,6 +1020,6 @@ void generate(const struct plan *plan, const struct target *target,
     generate_ninja(plan, target, folder, inputs);
     generate_header(plan, folder);
     generate_main(plan, folder);
-    generate_manifest(plan, folder);
+    generate_manifest(plan, target, folder);
     generate_json(plan, folder);
 }

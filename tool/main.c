@@ -146,6 +146,30 @@ const struct command commands[] = {
         .words_follow = true,
     },
     {
+        .name = "inspect",
+        .about = "show what is in an image",
+        .run = command_inspect,
+        .usage = "fata inspect IMAGE [--json] [--query-abi|--query-manifest]",
+        .details =
+            "Show what an image is for: the interface it was built for (ABI)\n"
+            "and its version, its devices, what it takes in the file and in\n"
+            "memory, its entry point, its notes; the build id, which is the\n"
+            "SHA-256 of the image, and the lock hash, that of its\n"
+            "configuration. Images made for Solo5 by others are shown as "
+            "well;\n"
+            "a malformed one is refused, with the reason.\n"
+            "\n"
+            "Options:\n"
+            "      --query-abi         print the ABI as solo5-elftool does\n"
+            "      --query-manifest    print the devices as solo5-elftool "
+            "does\n"
+            "      --json              everything, for programs\n"
+            "      --help              print this help and exit\n"
+            "\n"
+            "Example:\n"
+            "  fata inspect dist/www.spt\n",
+    },
+    {
         .name = "ps",
         .about = "list the unikernels that run",
         .run = command_ps,
@@ -277,6 +301,17 @@ const struct command commands[] = {
             "Used by the generated build.ninja. Fail if a system-call\n"
             "instruction in IMAGE comes from outside Fata's platform/. MAP is\n"
             "the linker's map of it.\n",
+        .internal = true,
+    },
+    {
+        .name = "stamp",
+        .about = "write the build id and the lock hash",
+        .run = command_stamp,
+        .usage = "fata stamp IMAGE GRAPH",
+        .details =
+            "Used by the generated build.ninja. Write to the note of IMAGE\n"
+            "about its build the SHA-256 of itself and that of the file "
+            "GRAPH.\n",
         .internal = true,
     },
 };

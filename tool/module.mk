@@ -2,16 +2,20 @@
 
 TOOL_SRC = $(filter-out %_test.c %_fuzz.c,$(wildcard tool/*.c tool/audit/*.c))
 TOOL_BASE = base/bootargs base/fmt
+# Of the tenders: captures, and what they and `fata inspect` read of an image.
+TOOL_TENDER = pcap/pcapng common/elf common/manifest
 TOOL_OBJ = $(TOOL_SRC:%.c=build/host/%.o) $(TOOL_BASE:%=build/host/%.o) \
-           build/host/tender/pcap/pcapng.o
+           $(TOOL_TENDER:%=build/host/tender/%.o)
 CONFIG_OBJ = $(patsubst %.c,build/host/%.o,$(wildcard tool/config/*.c)) \
              $(TOOL_BASE:%=build/host/%.o)
 # What the fuzz target needs besides libfata.
 build/fuzz/tool/snapshot_fuzz: build/fuzz/tool/snapshot.o
+build/fuzz/tool/image_fuzz: $(patsubst %,build/fuzz/%.o,tool/image \
+                              tender/common/elf tender/common/manifest)
 
 # A test has a main of its own.
 TOOL_SAN = $(filter-out build/san/tool/main.o,$(TOOL_SRC:%.c=build/san/%.o)) \
-           build/san/tender/pcap/pcapng.o
+           $(TOOL_TENDER:%=build/san/tender/%.o)
 
 # Quick to build, since one waits for that; only packing has much to compute.
 $(TOOL_SRC:%.c=build/host/%.o): CFLAGS = -O0
@@ -19,7 +23,7 @@ build/host/tool/crunch.o: CFLAGS = -O2
 
 # An audit builds and reads packets with the libraries' own functions.
 build/fata: $(TOOL_OBJ) build/libfata-config.a build/host/libfata.a
-	$(CC) -o $@ $(TOOL_OBJ) build/host/libfata.a -ljansson
+	$(CC) -o $@ $(TOOL_OBJ) build/host/libfata.a -ljansson $(LIBS)
 
 build/libfata-config.a: $(CONFIG_OBJ)
 	@rm -f $@; ar rcs $@ $^

@@ -105,7 +105,7 @@ bool elf_parse(struct elf *elf, struct bytes file, uint64_t mem_size,
         return false;
     (void)get_bytes(&r, 9);
     uint16_t type = get_le16(&r);
-    uint16_t machine = get_le16(&r);
+    elf->machine = get_le16(&r);
     uint32_t version = get_le32(&r);
     elf->entry = get_le64(&r);
     uint64_t headers_at = get_le64(&r);
@@ -124,9 +124,6 @@ bool elf_parse(struct elf *elf, struct bytes file, uint64_t mem_size,
         return false;
     *why = "not a static, position-dependent executable (ET_EXEC)";
     if (type != ET_EXEC)
-        return false;
-    *why = "made for another processor";
-    if (machine != EM_X86_64)
         return false;
     *why = "its entry point is outside guest memory: give a larger --mem";
     if (elf->entry < SOLO5_IMAGE_START || elf->entry >= mem_size)

@@ -35,6 +35,7 @@ struct elf_segment {
 
 struct elf {
     struct bytes file;
+    uint16_t machine; /* EM_...: for the caller to check */
     uint64_t entry;
     uint64_t end; /* of the last segment; 0 if there is none */
     struct bytes headers;

@@ -1,12 +1,19 @@
 /* The file of an image: see image.h. */
 #include "tender/common/image.h"
 
+#include <elf.h>
 #include <err.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "tender/common/backend.h"
+
+#ifdef __aarch64__
+#define MACHINE EM_AARCH64
+#else
+#define MACHINE EM_X86_64
+#endif
 
 void image_open(struct image *image, const char *name, uint64_t mem_size)
 {
@@ -32,6 +39,8 @@ void image_open(struct image *image, const char *name, uint64_t mem_size)
     if (!elf_parse(&image->elf, image->file, mem_size, &why) ||
         !elf_note(&image->elf, &elf_note_abi, &note, &why))
         errx(1, "%s: %s", name, why);
+    if (image->elf.machine != MACHINE)
+        errx(1, "%s: made for another processor", name);
     abi = reader_of(note);
     uint32_t target = get_le32(&abi);
     uint32_t version = get_le32(&abi);
