@@ -19,6 +19,15 @@ void *fiber_prepare(void *top, void (*begin)(void *argument), void *argument);
 
 #if defined(__x86_64__)
 
+/* Code compiled without vector registers has none to lose. */
+#ifdef __SSE__
+#define FIBER_SWITCH_VECTORS                                                   \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",    \
+        "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+#else
+#define FIBER_SWITCH_VECTORS
+#endif
+
 /*
  * Continue on the stack `to`, a stack pointer that was saved by a switch or
  * made by fiber_prepare; save the present one in `*from`. Goes on here when
@@ -49,9 +58,7 @@ static inline __attribute__((always_inline)) void fiber_switch(void **from,
                      : "+D"(from), "+S"(to)
                      :
                      : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12",
-                       "r13", "r14", "r15", "xmm0", "xmm1", "xmm2", "xmm3",
-                       "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                       "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc",
+                       "r13", "r14", "r15", FIBER_SWITCH_VECTORS "cc",
                        "memory");
 }
 
