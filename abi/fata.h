@@ -38,11 +38,14 @@ enum {
     FATA_ANSWER_WAIT = 8,
     /* spt. u32 1: the thread register is set, arch_prctl is not allowed. */
     FATA_ANSWER_THREAD = 9,
+    /* hvt. u32 1: the monitor knows Fata's hypercalls (abi/hvt.h). */
+    FATA_ANSWER_HVT = 10,
 
     /* Of the answers' note: what the image understands. */
     FATA_WANTS_NET = 1,    /* FATA_ANSWER_NET */
     FATA_WANTS_WAIT = 2,   /* FATA_ANSWER_WAIT */
     FATA_WANTS_THREAD = 4, /* FATA_ANSWER_THREAD; `thread` says to what */
+    FATA_WANTS_STOP = 8,   /* hvt: ends by itself once it is told HVT_STOP */
 
     FATA_ENTROPY_BYTES = 64,
     FATA_THREAD_BYTES = 48, /* that the thread register points to at least */

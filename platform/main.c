@@ -182,6 +182,12 @@ static void dispatch(struct platform_env *env, uint64_t ready)
     }
 }
 
+__attribute__((weak)) bool platform_stop_asked(struct platform *platform)
+{
+    (void)platform;
+    return false;
+}
+
 /* Run until the first fiber has ended; returns its status. */
 __attribute__((noinline)) static int run(struct instance *instance)
 {
@@ -204,6 +210,8 @@ __attribute__((noinline)) static int run(struct instance *instance)
                 publisher_before(&instance->publisher, loop->now, next);
             ready |= platform_wait(env->platform, until);
             unpolled = 0;
+            if (platform_stop_asked(env->platform))
+                return 0;
         }
         loop->now = platform_clock_monotonic(env->platform);
         if (ready != 0 || loop->now >= next)

@@ -63,6 +63,12 @@ uint64_t platform_clock_wall(struct platform *platform);
 uint64_t platform_wait(struct platform *platform, uint64_t deadline);
 
 /*
+ * Whether somebody outside asks for an end of the unikernel: the main loop then
+ * ends it with status 0. A target on which nobody can, leaves this out.
+ */
+bool platform_stop_asked(struct platform *platform);
+
+/*
  * How long a wait may look for input, over and over, before it sleeps; 0 until
  * this is called. A hint: targets on which it would not help, as on machines
  * with one processor, and the simulator, take no notice.

@@ -83,12 +83,19 @@ enum err solo5_block_open(const struct solo5_manifest *manifest,
     return OK;
 }
 
+void solo5_put_header(struct writer *w, const struct solo5_net *net,
+                      struct bytes first,
+                      const struct platform_net_offload *offload)
+{
+    if (net->header > 0)
+        vnet_put(w, net->header, offload, first);
+}
+
 void solo5_put_frame(struct writer *w, const struct solo5_net *net,
                      const struct bytes *parts, size_t count,
                      const struct platform_net_offload *offload)
 {
-    if (net->header > 0)
-        vnet_put(w, net->header, offload, parts[0]);
+    solo5_put_header(w, net, parts[0], offload);
     for (size_t i = 0; i < count; i++)
         put_bytes(w, parts[i]);
     assert(!w->failed);

@@ -75,6 +75,11 @@ enum {
     SOLO5_FRAME_MAX = 12 + SOLO5_ETHERNET_HEADER + 4 + UINT16_MAX,
 };
 
+/* Write the header, if any, of a frame to be sent; `first` is a part of it. */
+void solo5_put_header(struct writer *w, const struct solo5_net *net,
+                      struct bytes first,
+                      const struct platform_net_offload *offload);
+
 /* Write a frame to be sent, with its header. It must fit. */
 void solo5_put_frame(struct writer *w, const struct solo5_net *net,
                      const struct bytes *parts, size_t count,
