@@ -47,7 +47,7 @@ FUZZ_OBJ = $(LIB_SRC:%.c=build/fuzz/%.o) $(LIB_ASM:%.S=build/fuzz/%.o)
 UNIT = $(UNIT_SRC:%.c=build/san/%)
 FUZZ = $(FUZZ_SRC:%.c=build/fuzz/%)
 
-PROGRAMS = build/fata build/fata-spt build/fata-nat build/fata-pcap \
+PROGRAMS = build/fata build/fata-spt build/fata-hvt build/fata-nat build/fata-pcap \
            build/fata-sim build/libfata-net.so
 
 all: $(PROGRAMS)

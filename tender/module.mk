@@ -21,6 +21,10 @@ build/fata-spt: $(call tender_obj,spt)
 	$(CC) -static-pie -nostdlib -Wl,-z,noexecstack -Wl,--gc-sections -o $@ \
 	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $^ $(MUSL_LIB)/libc.a -lgcc $(MUSL_LIB)/crtn.o
 
+build/fata-hvt: $(call tender_obj,hvt)
+	$(CC) -static-pie -nostdlib -Wl,-z,noexecstack -Wl,--gc-sections -o $@ \
+	  $(MUSL_LIB)/rcrt1.o $(MUSL_LIB)/crti.o $^ $(MUSL_LIB)/libc.a -lgcc $(MUSL_LIB)/crtn.o
+
 # Both write captures, where they are asked to.
 CAPTURE_OBJ = build/host/tender/pcap/capture.o build/host/tender/pcap/pcapng.o
 build/fata-nat: build/host/tender/nat/nat.o $(CAPTURE_OBJ)

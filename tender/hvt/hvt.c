@@ -1,0 +1,156 @@
+/*
+ * The hvt back end: the guest is alone in a virtual machine of KVM, and asks
+ * this program, which is caged as well, for its input and output.
+ */
+#define _GNU_SOURCE /* close_range */ // NOLINT(bugprone-reserved-identifier)
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "abi/fata.h"
+#include "tender/common/answers.h"
+#include "tender/common/backend.h"
+#include "tender/hvt/calls.h"
+#include "tender/hvt/filter.h"
+#include "tender/hvt/machine.h"
+
+static struct machine machine;
+static struct calls calls;
+static bool count_exits; /* say how many there were, in the end */
+
+static bool hvt_option(const char *word)
+{
+    if (strcmp(word, "--count-exits") == 0)
+        count_exits = true;
+    else if (strcmp(word, "--no-net-ring") != 0) /* Solo5's: we have none */
+        return false;
+    return true;
+}
+
+static void on_signal(int number)
+{
+    calls_stop = number;
+}
+
+/*
+ * Signals that ask for an end come only while the guest runs or waits. The
+ * first one is for the guest to see, the second one's effect is the usual one.
+ */
+static void take_signals(const sigset_t *awake)
+{
+    static const int numbers[] = {SIGTERM, SIGINT};
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = (int)SA_RESETHAND};
+    union {
+        struct kvm_signal_mask head;
+        uint8_t room[sizeof(struct kvm_signal_mask) + sizeof(uint64_t)];
+    } mask = {.head.len = sizeof(uint64_t)};
+    sigset_t asleep = *awake;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        (void)sigaddset(&asleep, numbers[i]);
+        if (sigaction(numbers[i], &action, NULL) != 0)
+            err(1, "cannot take signals");
+    }
+    memcpy(mask.head.sigset, awake, sizeof(uint64_t));
+    if (sigprocmask(SIG_SETMASK, &asleep, NULL) != 0 ||
+        ioctl(machine.processor, (int)KVM_SET_SIGNAL_MASK, &mask) != 0)
+        err(1, "cannot take signals");
+}
+
+static _Noreturn void end(int status)
+{
+    if (count_exits)
+        warnx("%llu exits", (unsigned long long)machine.exits);
+    exit(status);
+}
+
+/* The guest has done what none should, or KVM (`error`) cannot go on. */
+static _Noreturn void fail(int error)
+{
+    char text[160];
+
+    machine_explain(&machine, error, text, sizeof(text));
+    warnx("%s", text);
+    end(1);
+}
+
+/* Run the guest to its end; returns its status. */
+static int run(bool stops)
+{
+    uint32_t number;
+    uint64_t address;
+
+    for (;;) {
+        bool ran = machine_run(&machine);
+        if (calls_stop && !stops)
+            errx(1, "Exiting on signal %d", (int)calls_stop);
+        if (!ran && errno == EINTR)
+            continue;
+        if (!ran || !machine_called(&machine, &number, &address))
+            fail(ran ? 0 : errno);
+        switch (calls_do(&calls, number, address)) {
+        case CALLS_DONE:
+            break;
+        case CALLS_HALT:
+            return calls.status;
+        case CALLS_BAD:
+            errx(1, "%s", calls.why);
+        }
+    }
+}
+
+static _Noreturn void hvt_start(struct launch *launch)
+{
+    union manifest *manifest = &launch->image.manifest;
+    uint64_t behind = HVT_BOOT_INFO + sizeof(struct hvt_boot_info);
+    uint8_t text[16];
+    struct writer more = WRITER(text);
+
+    machine_make(&machine, launch->mem_size);
+    launch_load(launch, &machine.guest);
+    const struct hvt_boot_info info = {
+        .mem_size = machine.guest.mem_size,
+        .kernel_end = launch->image.elf.end,
+        .tick_rate = machine.tick_rate,
+        .manifest = behind,
+        .cmdline = behind + manifest_size(manifest),
+    };
+    launch_boot(launch, &machine.guest, HVT_BOOT_INFO,
+                bytes_of(&info, sizeof(info)));
+    answer_put_number(&more, FATA_ANSWER_HVT, 1);
+    bool extended =
+        launch_answer(launch, &machine.guest, UINT32_MAX, written(&more));
+    machine_prepare(&machine, launch->image.elf.entry);
+
+    calls_init(&calls, &machine.guest, &launch->image.elf, manifest);
+    calls.extended = extended;
+    bool stops =
+        (answers_wants(launch->image.fata_note) & FATA_WANTS_STOP) != 0;
+    take_signals(&calls.awake);
+    launch_seal();
+    const struct hvt_grants grants = {.processor = machine.processor,
+                                      .manifest = manifest,
+                                      .core = -1,
+                                      .debugger = -1};
+    if (!hvt_filter_install(&grants))
+        err(1, "cannot lock the monitor into a seccomp filter");
+    end(run(stops));
+}
+
+const struct backend backend = {
+    .name = "hvt",
+    .target = SOLO5_TARGET_HVT,
+    .version = HVT_ABI_VERSION,
+    .memory_unit = HVT_MEMORY_UNIT,
+    .memory_max = UINT64_C(1) << 32,
+    .help =
+        "  --count-exits                  say how often the guest was left\n",
+    .option = hvt_option,
+    .start = hvt_start,
+};
