@@ -171,6 +171,8 @@ def tcp_memory():
         "1" if harness.quick else "3", preexec_fn=pin(0)))["ours"]
     for name, key, unit, scale, least, aim in (
             ("TCP in memory, one stream", "bytes", "Gbit/s", 8e-9, 20, 40),
+            ("the same, checksums and cutting left to the wire", "merged",
+             "Gbit/s", 8e-9, None, None),
             ("TCP in memory, requests on 64 connections", "requests",
              "k/s", 1e-3, 600, 1200),
             ("TCP in memory, connect-request-close", "cycles", "k/s", 1e-3,

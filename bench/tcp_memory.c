@@ -4,9 +4,11 @@
  *
  *     tcp_memory SECONDS
  *
- * First one connection carries bytes as fast as it can; then requests go and
- * replies come back on connections that stay; then connections are opened one
- * after another, each for one small request and its reply.
+ * First one connection carries bytes as fast as it can, in frames of 1514 bytes
+ * with their checksums; then the same where interfaces leave both to each
+ * other, as taps do; then requests go and replies come back on connections that
+ * stay; then connections are opened one after another, each for one small
+ * request and its reply.
  */
 #include <sys/mman.h>
 
@@ -19,6 +21,7 @@
 enum {
     MEMORY = 512 << 20, /* of each side; only what is touched counts */
     PBUFS = 8192,
+    LARGE_PBUFS = 64,
     DISCARD = 9,
     ANSWER = 80,
     ASK = 81,
@@ -49,10 +52,14 @@ static enum err wire_send(struct fata_netif *netif,
                           const struct fata_frame *frame)
 {
     struct side *peer = CONTAINER_OF(netif, struct side, netif)->peer;
-    struct pbuf *p = pbuf_take(&peer->pbufs);
+    struct pbuf *p = frame->gso_size == 0 ? pbuf_take(&peer->pbufs)
+                                          : pbuf_take_large(&peer->pbufs);
 
     if (p == NULL)
         return ERR_AGAIN;
+    p->gso_size = frame->gso_size;
+    if (frame->checksum_offset != 0)
+        p->flags = PBUF_CHECKSUM_GOOD;
     for (uint32_t i = 0; i < frame->count; i++)
         (void)pbuf_append(p, frame->parts[i]);
     pbuf_queue_put(&peer->arrived, p);
@@ -135,7 +142,8 @@ static void start_side(struct side *side, struct side *peer, uint8_t number)
          "the log's level");
     need(loop_init(&side->loop, &side->arena, &options, measure_now()) == OK,
          "the loop");
-    need(pbuf_pool_init(&side->pbufs, &side->arena, PBUFS, PBUFS) == OK,
+    need(pbuf_pool_init(&side->pbufs, &side->arena, PBUFS, PBUFS) == OK &&
+             pbuf_pool_add_large(&side->pbufs, &side->arena, LARGE_PBUFS) == OK,
          "packet buffers");
     side->env = (struct fata_env){
         .program = "tcp_memory",
@@ -340,7 +348,7 @@ static void measure(const char *name, const char *share, fiber_entry *work,
                     uint64_t duration, const uint64_t *count)
 {
     struct rusage before, after;
-    uint64_t begin = measure_now();
+    uint64_t begin = measure_now(), first = *count;
 
     (void)getrusage(RUSAGE_SELF, &before);
     need(fiber_start(&client.loop, "client", work, &duration, NULL) == OK,
@@ -348,12 +356,13 @@ static void measure(const char *name, const char *share, fiber_entry *work,
     run();
     (void)getrusage(RUSAGE_SELF, &after);
     double wall = (double)(measure_now() - begin);
+    double done = (double)(*count - first);
     double cpu =
         (double)(measure_ns_of(after.ru_utime) + measure_ns_of(after.ru_stime) -
                  measure_ns_of(before.ru_utime) -
                  measure_ns_of(before.ru_stime));
-    printf("\"%s\": %.0f, \"%s\": %.3f", name, (double)*count / wall * 1e9,
-           share, cpu / wall);
+    printf("\"%s\": %.0f, \"%s\": %.3f", name, done / wall * 1e9, share,
+           cpu / wall);
 }
 
 int main(int argc, char **argv)
@@ -379,6 +388,12 @@ int main(int argc, char **argv)
     measure("bytes_per_second", "bytes_cpu_share", send_bytes, duration,
             &received);
     printf(", ");
+    server.netif.features = client.netif.features =
+        FATA_NETIF_TX_CHECKSUM | FATA_NETIF_TX_TCP4 | FATA_NETIF_RX_MERGED;
+    measure("merged_per_second", "merged_cpu_share", send_bytes, duration,
+            &received);
+    printf(", ");
+    server.netif.features = client.netif.features = 0;
     measure("requests_per_second", "requests_cpu_share", make_requests,
             duration, &replies);
     printf(", ");
