@@ -26,6 +26,7 @@ static inline uint32_t hash_words(const struct hash_key *key,
                                   const uint32_t *words, uint32_t count)
 {
     uint64_t sum = key->words[HASH_WORDS];
+#pragma GCC unroll 12
     for (uint32_t i = 0; i < count; i++)
         sum += key->words[i] * words[i];
     return (uint32_t)(sum >> 32);

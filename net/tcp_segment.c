@@ -110,19 +110,18 @@ static bool parse_timestamps_alone(struct bytes options,
 bool tcp_segment_parse(struct bytes bytes, struct tcp_segment *segment,
                        uint32_t *header_len)
 {
-    struct tcp_segment s = {0};
-
+    *segment = (struct tcp_segment){0};
     if (bytes.len < TCP_HEADER_LEN)
         return false;
     /* Of a length the compiler knows, so that it need not check each field. */
     struct reader r = reader_of(bytes_of(bytes.at, TCP_HEADER_LEN));
-    s.source = get_be16(&r);
-    s.destination = get_be16(&r);
-    s.seq = get_be32(&r);
-    s.ack = get_be32(&r);
+    segment->source = get_be16(&r);
+    segment->destination = get_be16(&r);
+    segment->seq = get_be32(&r);
+    segment->ack = get_be32(&r);
     uint32_t offset = (uint32_t)(get_u8(&r) >> 4) * 4;
-    s.flags = get_u8(&r);
-    s.window = get_be16(&r);
+    segment->flags = get_u8(&r);
+    segment->window = get_be16(&r);
     /* Then the checksum, which is the caller's, and the urgent pointer: urgent
      * data is ordinary data. */
     assert(!r.failed);
@@ -130,10 +129,10 @@ bool tcp_segment_parse(struct bytes bytes, struct tcp_segment *segment,
         return false;
     struct bytes options =
         bytes_after(bytes_first(bytes, offset), TCP_HEADER_LEN);
-    if (!parse_timestamps_alone(options, &s) && !parse_options(options, &s))
+    if (!parse_timestamps_alone(options, segment) &&
+        !parse_options(options, segment))
         return false;
 
-    *segment = s;
     *header_len = offset;
     return true;
 }

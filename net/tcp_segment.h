@@ -69,7 +69,7 @@ struct tcp_segment {
 
 /*
  * Read the header at the start of `bytes`. True with *segment and *header_len,
- * the bytes before the data; false, with neither changed, if the header or an
+ * the bytes before the data; false, with neither of use, if the header or an
  * option is cut short or has an impossible length. Options that are unknown,
  * or that have a length other than their kind's, are skipped (RFC 9293
  * section 3.1: MUST-6). The checksum is not looked at.
