@@ -39,3 +39,5 @@ build/san/platform/spin_test: build/san/platform/spin.o
 build/san/platform/siblings_test: build/san/platform/siblings.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o
 build/san/platform/cpu/x86_64/paging_test: build/san/platform/cpu/x86_64/paging.o
+build/san/platform/virtio/fdt_test: build/san/platform/virtio/fdt.o
+build/fuzz/platform/virtio/fdt_fuzz: build/fuzz/platform/virtio/fdt.o
