@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "base/sanitizer.h"
 
@@ -18,6 +19,10 @@ void *arena_take(struct arena *arena, size_t size, size_t align)
     arena->room -= gap + size;
     /* Where a test hands out the same region again, pools lay in it before. */
     memory_allow(taken, size);
+    if (arena->dirty != NULL && arena->at > arena->dirty) {
+        uint8_t *from = taken > arena->dirty ? taken : arena->dirty;
+        memset(from, 0, (size_t)(arena->at - from));
+    }
     return taken;
 }
 

@@ -16,6 +16,8 @@
 struct arena {
     uint8_t *at;
     size_t room;
+    /* From here on it is zeroed when it is taken; NULL: it is zero already. */
+    uint8_t *dirty;
 };
 
 /*

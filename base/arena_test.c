@@ -39,10 +39,26 @@ static void arrays_whose_size_overflows_are_refused(void)
     CHECK(ARENA_TAKE_ARRAY(&arena, uint8_t, 1) == NULL);
 }
 
+static void what_is_dirty_is_zeroed_when_taken(void)
+{
+    static uint8_t region[256];
+    memset(region, 0xff, sizeof region);
+    struct arena arena = {
+        .at = region, .room = sizeof region, .dirty = region + 100};
+
+    const uint8_t *clean = arena_take(&arena, 64, 1);
+    CHECK(clean[0] == 0xff && clean[63] == 0xff);
+    const uint8_t *partly = arena_take(&arena, 64, 1);
+    CHECK(partly[35] == 0xff && partly[36] == 0 && partly[63] == 0);
+    const uint8_t *dirty = arena_take(&arena, 64, 1);
+    CHECK(dirty[0] == 0 && dirty[63] == 0 && dirty[64] == 0xff);
+}
+
 int main(void)
 {
     RUN(what_is_taken_is_aligned_and_apart);
     RUN(too_much_is_refused_and_changes_nothing);
     RUN(arrays_whose_size_overflows_are_refused);
+    RUN(what_is_dirty_is_zeroed_when_taken);
     return test_result();
 }

@@ -14,6 +14,7 @@
 #define PLATFORM_VIRTIO_IRQ_H
 
 #include "base/bytes.h"
+#include "base/err.h"
 #include "base/time.h"
 
 enum { IRQ_MAX = 32 }; /* devices' interrupts, 0..31 */
