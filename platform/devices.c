@@ -92,7 +92,8 @@ enum err random_connect(struct fata_env *env, struct writer *why,
     X(S, rx_frames)                                                            \
     X(S, rx_bytes)                                                             \
     X(S, tx_frames)                                                            \
-    X(S, tx_bytes) X(S, tx_dropped) X(S, rx_no_buffer) X(S, rx_malformed)
+    X(S, tx_bytes)                                                             \
+    X(S, tx_dropped) X(S, rx_no_buffer) X(S, rx_lost) X(S, rx_malformed)
 FATA_COUNTERS_NAMED(fata_netif_counters, NETIF_COUNTERS);
 
 struct device_netif {
@@ -100,7 +101,8 @@ struct device_netif {
     struct platform_env *env;
     const char *name;
     uint32_t handle;
-    bool siblings; /* see platform/siblings.h */
+    bool siblings;        /* see platform/siblings.h */
+    const uint64_t *lost; /* frames, in the device; or NULL */
 };
 
 static struct device_netif *device_netif_of(struct fata_netif *netif)
@@ -174,6 +176,8 @@ static enum err device_netif_receive(struct fata_netif *netif,
     if (err == ERR_IO)
         device_netif_gone(device);
     netif->counters.rx_no_buffer += pool->full.refused - refused;
+    if (device->lost != NULL)
+        netif->counters.rx_lost = *device->lost;
     if (*count == max)
         device->env->more |= UINT64_C(1) << device->handle;
 
@@ -251,6 +255,7 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
     device->netif.mtu = info.mtu;
     device->netif.features = info.features & ~(uint32_t)PLATFORM_NET_SIBLINGS;
     device->siblings = (info.features & PLATFORM_NET_SIBLINGS) != 0;
+    device->lost = info.lost;
     device->env = platform_env;
     device->name = name;
     device->handle = info.handle;

@@ -2,7 +2,7 @@
 # conformance_test starts.
 CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/counters.o \
                   platform/devices.o platform/vnet.o platform/spin.o \
-                  platform/siblings.o \
+                  platform/siblings.o platform/ring.o platform/packet.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \
@@ -35,9 +35,11 @@ build/san/platform/conformance_test: build/san/platform/conformance.unix \
     build/spt/platform/conformance.spt build/fata-spt
 
 build/san/platform/vnet_test: build/san/platform/vnet.o
+build/san/platform/ring_test: build/san/platform/ring.o build/san/platform/vnet.o
 build/san/platform/spin_test: build/san/platform/spin.o
 build/san/platform/siblings_test: build/san/platform/siblings.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o
 build/san/platform/cpu/x86_64/paging_test: build/san/platform/cpu/x86_64/paging.o
 build/san/platform/virtio/fdt_test: build/san/platform/virtio/fdt.o
 build/fuzz/platform/virtio/fdt_fuzz: build/fuzz/platform/virtio/fdt.o
+build/fuzz/platform/ring_fuzz: build/fuzz/platform/ring.o build/fuzz/platform/vnet.o

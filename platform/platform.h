@@ -115,6 +115,8 @@ struct platform_net_info {
     uint8_t mac[6];
     uint16_t mtu;      /* bytes, Ethernet header not counted; 68..65535 */
     uint32_t features; /* of enum platform_net_feature */
+    /* How many frames it has lost, as far as it knows; or NULL. */
+    const uint64_t *lost;
 };
 
 /* Offload work asked for with a frame; all 0 for none. */

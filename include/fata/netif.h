@@ -51,6 +51,7 @@ struct fata_netif_counters {
     uint64_t rx_frames, rx_bytes, tx_frames, tx_bytes;
     uint64_t tx_dropped; /* the device's queue was full */
     uint64_t rx_no_buffer;
+    uint64_t rx_lost;      /* in the device, as far as it knows */
     uint64_t rx_malformed; /* too short, or what the device said was wrong */
 };
 

@@ -1,9 +1,11 @@
 /*
- * Network devices: a tap of the host, or one end of a socket whose other end
- * (fata-nat, a test) speaks in whole Ethernet frames.
+ * Network devices: a tap of the host, another Ethernet interface of it through
+ * a packet socket with rings, or one end of a socket whose other end (fata-nat,
+ * a test) speaks in whole Ethernet frames.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "abi/packet.h"
 #include "base/fmt.h"
 #include "platform/unix/unix.h"
 #include "platform/vnet.h"
@@ -224,6 +227,38 @@ static bool tap_open(struct unix_device *net, const char *device)
     return tap_agree(net, device) && tap_mtu(device, name, &net->net.mtu);
 }
 
+/*
+ * Use a packet socket on the interface `interface`, or that we have inherited.
+ * Checksums and merged segments come as whoever sends leaves them, whatever is
+ * asked for here: that is about what we leave to the interface.
+ */
+static bool packet_attach(struct unix_device *net, const char *device,
+                          const char *interface)
+{
+    struct packet_socket s;
+    char why[PACKET_WHY];
+    bool good;
+
+    if (interface != NULL)
+        good = packet_open(&s, interface, net->net.mac, PACKET_RINGS, why);
+    else
+        good = packet_adopt(&s, net->fd, net->net.mac, PACKET_RINGS, why);
+    if (!good)
+        return unix_complain("%s: %s", device, why);
+    if (!ring_init(&net->net.ring, &s.rings))
+        return unix_complain("%s: these rings cannot be used", device);
+    net->fd = s.fd;
+    net->net.kick_fd = s.kick_fd;
+    net->net.mtu = s.mtu;
+    net->net.vnet_len = VNET_LEN;
+    net->net.features = PLATFORM_NET_RX_MERGED;
+    if (net->net.offload != UNIX_OFFLOAD_OFF)
+        net->net.features |= PLATFORM_NET_TX_CHECKSUM;
+    if (net->net.offload == UNIX_OFFLOAD_ON)
+        net->net.features |= PLATFORM_NET_TX_TCP4 | PLATFORM_NET_TX_TCP6;
+    return true;
+}
+
 /* A tap that whoever started us has attached to, or a socket. */
 static bool inherited_open(struct unix_device *net, const char *device)
 {
@@ -247,6 +282,8 @@ static bool inherited_open(struct unix_device *net, const char *device)
     if (ioctl(net->fd, TUNGETIFF, &request) == 0)
         return tap_agree(net, device) &&
                tap_mtu(device, request.ifr_name, &net->net.mtu);
+    if (packet_is(net->fd))
+        return packet_attach(net, device, NULL);
     if (getsockopt(net->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
         return unix_complain("%s: descriptor %d: %m: give that of a socket or "
                              "tap inherited from the parent process",
@@ -263,13 +300,9 @@ static bool inherited_open(struct unix_device *net, const char *device)
 
 bool unix_net_attach(struct unix_device *device, const char *name)
 {
+    static const char packet[] = "packet:";
+    const size_t packet_len = sizeof packet - 1;
     bool attached;
-    if (device->source[0] == '@')
-        attached = inherited_open(device, name);
-    else
-        attached = tap_open(device, name);
-    if (!attached)
-        return false;
 
     if (!device->net.mac_given) {
         if (getrandom(device->net.mac, MAC_LEN, 0) != MAC_LEN)
@@ -279,6 +312,14 @@ bool unix_net_attach(struct unix_device *device, const char *name)
         /* Of one station, and made up locally (IEEE 802-2014, 8.2.2). */
         device->net.mac[0] = (uint8_t)((device->net.mac[0] & 0xfc) | 2);
     }
+    if (device->source[0] == '@')
+        attached = inherited_open(device, name);
+    else if (strncmp(device->source, packet, packet_len) == 0)
+        attached = packet_attach(device, name, device->source + packet_len);
+    else
+        attached = tap_open(device, name);
+    if (!attached)
+        return false;
 
     uint32_t frame = (uint32_t)device->net.mtu + HEADER_LEN + VLAN_LEN;
     device->net.pieces = 1;
@@ -303,11 +344,17 @@ enum err platform_net_open(struct platform *platform, const char *name,
                       device->source);
         return ERR_IO;
     }
+    if (unix_net_has_ring(device))
+        platform->rings |= UINT64_C(1) << handle;
+    else
+        platform->polls = true;
     *info = (struct platform_net_info){
         .handle = handle,
         .mtu = device->net.mtu,
         .features = device->net.features,
     };
+    if (unix_net_has_ring(device))
+        info->lost = &device->net.ring.lost;
     memcpy(info->mac, device->net.mac, MAC_LEN);
     return OK;
 }
@@ -319,16 +366,63 @@ static_assert(offsetof(struct bytes, at) == offsetof(struct iovec, iov_base),
 static_assert(offsetof(struct bytes, len) == offsetof(struct iovec, iov_len),
               "");
 
+/* Have the kernel send what is in the ring. */
+static void kick(struct unix_device *device)
+{
+    enum ring_kicked result = RING_BUSY;
+    int fd = device->net.kick_fd >= 0 ? device->net.kick_fd : device->fd;
+
+    if (write(fd, "", 0) >= 0)
+        result = RING_KICKED;
+    else if (errno == ENETDOWN)
+        result = RING_DOWN;
+    else if (errno == ENXIO || errno == ENODEV)
+        result = RING_GONE;
+    ring_kicked(&device->net.ring, result);
+}
+
+/* Put a frame into the ring, or have it sent before another one. */
+static enum err send_by_ring(struct unix_device *device,
+                             const struct bytes *parts, size_t count,
+                             const struct platform_net_offload *offload,
+                             bool *done)
+{
+    struct ring *ring = &device->net.ring;
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
+    *done = ring->gone || ring_fits(ring, len);
+    if (ring->gone)
+        return ERR_IO;
+    if (!*done) {
+        if (ring->tx_unsent > 0)
+            kick(device);
+        return OK;
+    }
+    enum err err = ring_send(ring, parts, count, offload);
+    if (err == OK)
+        return OK;
+    kick(device);
+    return ring_send(ring, parts, count, offload);
+}
+
 enum err platform_net_send(struct platform *platform, uint32_t handle,
                            const struct bytes *parts, size_t count,
                            const struct platform_net_offload *offload)
 {
-    const struct unix_device *device = &platform->devices[handle];
+    struct unix_device *device = &platform->devices[handle];
     const struct bytes *vector = parts;
     struct bytes with_header[1 + PARTS_MAX];
     uint8_t header[VNET_LEN_LONG];
 
     assert(count >= 1 && count <= PARTS_MAX);
+    if (unix_net_has_ring(device)) {
+        bool done;
+        enum err err = send_by_ring(device, parts, count, offload, &done);
+        if (done)
+            return err;
+    }
     if (device->net.vnet_len > 0) {
         struct writer w = WRITER(header);
         vnet_put(&w, device->net.vnet_len, offload, parts[0]);
@@ -350,8 +444,9 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
         case ENOBUFS:
         case ENOMEM:
         case EMSGSIZE:
-        case EINVAL: /* the host does not like what is in the frame */
-        case EIO:    /* the tap is down, and may come up again */
+        case EINVAL:   /* the host does not like what is in the frame */
+        case EIO:      /* the tap is down, and may come up again */
+        case ENETDOWN: /* or another interface */
             return ERR_AGAIN;
         default:
             return ERR_IO;
@@ -361,8 +456,22 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
 
 void platform_net_flush(struct platform *platform, uint32_t handle)
 {
-    (void)platform;
-    (void)handle;
+    struct unix_device *device = &platform->devices[handle];
+
+    if (device->net.ring.tx_unsent > 0)
+        kick(device);
+}
+
+bool unix_net_settle(struct platform *platform)
+{
+    bool settled = true;
+
+    for (uint64_t left = platform->rings; left != 0; left &= left - 1) {
+        uint32_t handle = (uint32_t)__builtin_ctzll(left);
+        platform_net_flush(platform, handle);
+        settled = settled && platform->devices[handle].net.ring.tx_unsent == 0;
+    }
+    return settled;
 }
 
 /*
@@ -487,20 +596,64 @@ static enum err frame_read(struct reading *r, const struct unix_device *device,
     r->first = NULL;
     if (n > 0)
         return OK;
-    if (n < 0 && errno == EAGAIN)
+    if (n < 0 && (errno == EAGAIN || errno == ENETDOWN))
         return ERR_AGAIN;
     return ERR_IO; /* the other end was closed, or the tap was deleted */
+}
+
+/* Ask the kernel how many frames it has lost. */
+static void count_lost(struct unix_device *device)
+{
+    struct tpacket_stats stats = {0};
+    socklen_t len = sizeof stats;
+
+    if (getsockopt(device->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len) ==
+        0)
+        device->net.ring.lost += stats.tp_drops;
+    device->net.ring.losing = false;
+}
+
+/* platform_net_receive from a ring. */
+static enum err receive_by_ring(struct unix_device *device,
+                                struct pbuf_pool *pool, struct pbuf **packets,
+                                size_t max, size_t *count)
+{
+    struct ring *ring = &device->net.ring;
+    struct reading reading = {0};
+    enum ring_got got = RING_LARGE;
+    bool woken_for_nothing = !ring_has_input(ring);
+
+    for (size_t tried = 0; tried < max && got == RING_LARGE; tried++) {
+        got = ring_receive(ring, pool, packets, max, count);
+        /* An empty ring wakes us when the interface goes down. */
+        if (got != RING_LARGE && !(woken_for_nothing && *count == 0))
+            break;
+        if (frame_read(&reading, device, pool) != OK) {
+            if (got == RING_LARGE)
+                ring->lost++;
+            else
+                kick(device);
+        } else if (reading.first != NULL) {
+            packets[(*count)++] = reading.first;
+        }
+    }
+    pbuf_give(reading.large);
+    if (ring->losing)
+        count_lost(device);
+    return ring->gone && *count == 0 ? ERR_IO : OK;
 }
 
 enum err platform_net_receive(struct platform *platform, uint32_t handle,
                               struct pbuf_pool *pool, struct pbuf **packets,
                               size_t max, size_t *count)
 {
-    const struct unix_device *device = &platform->devices[handle];
+    struct unix_device *device = &platform->devices[handle];
     struct reading reading = {0};
     enum err err = OK;
 
     *count = 0;
+    if (unix_net_has_ring(device))
+        return receive_by_ring(device, pool, packets, max, count);
     for (size_t tried = 0; tried < max && err == OK; tried++) {
         err = frame_read(&reading, device, pool);
         if (err == OK && reading.first != NULL)

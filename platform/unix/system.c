@@ -16,6 +16,9 @@
 /* Devices that one wait reports; the others are still ready in the next. */
 enum { EVENTS = 16 };
 
+/* How long to wait before what the kernel had no room for is sent again. */
+#define UNSETTLED MILLISECONDS(1)
+
 const char *platform_target(struct platform *platform)
 {
     (void)platform;
@@ -93,44 +96,73 @@ void platform_spin(struct platform *platform, uint64_t ns)
     spin_init(&platform->spin, ns);
 }
 
-/* Look for input before sleeping, as long as it pays. As epoll_wait. */
-static int look(struct platform *platform, struct epoll_event *events,
-                uint64_t deadline)
+/* The devices whose rings have input. */
+static uint64_t look_at_rings(const struct platform *platform)
+{
+    uint64_t ready = 0;
+
+    for (uint64_t left = platform->rings; left != 0; left &= left - 1) {
+        uint32_t handle = (uint32_t)__builtin_ctzll(left);
+        if (ring_has_input(&platform->devices[handle].net.ring))
+            ready |= UINT64_C(1) << handle;
+    }
+    return ready;
+}
+
+/* The devices that have input within `ns`, asking the kernel. */
+static uint64_t poll_for(struct platform *platform, uint64_t ns)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t ready = 0;
+    int n = epoll_for(platform, events, ns);
+
+    for (int i = 0; i < n; i++)
+        ready |= UINT64_C(1) << events[i].data.u32;
+    return ready;
+}
+
+/* Look for input before sleeping, as long as it pays. */
+static uint64_t look(struct platform *platform, uint64_t deadline)
 {
     uint64_t budget = spin_budget(&platform->spin);
-    int n = 0;
+    uint64_t ready = 0;
 
     if (budget == 0)
         return 0;
     uint64_t start = clock_read(CLOCK_MONOTONIC), now = start;
-    while (n == 0 && now - start < budget && now < deadline) {
-        n = epoll_wait(platform->epoll, events, EVENTS, 0);
+    while (ready == 0 && now - start < budget && now < deadline) {
+        ready = look_at_rings(platform);
+        if (platform->polls)
+            ready |= poll_for(platform, 0);
         now = clock_read(CLOCK_MONOTONIC);
     }
     /* A deadline that came first says nothing about either. */
-    if (n > 0 || now < deadline)
-        spin_looked(&platform->spin, n > 0);
-    return n;
+    if (ready != 0 || now < deadline)
+        spin_looked(&platform->spin, ready != 0);
+    return ready;
 }
 
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
 {
-    struct epoll_event events[EVENTS];
     uint64_t left = deadline;
     uint64_t ready = 0;
-    int n = 0;
 
     /* One that has passed, as far as the loop knows, is no wait. */
     if (deadline > platform->now) {
-        n = look(platform, events, deadline);
+        if (!unix_net_settle(platform))
+            deadline = time_min(deadline, platform->now + UNSETTLED);
+        ready = look(platform, deadline);
         platform->has_waited = true;
+    } else if (!platform->polls) {
+        /* Nobody need be asked what is seen without. */
+        return look_at_rings(platform);
     }
-    if (n == 0 && deadline != 0 && deadline != TIME_NEVER)
+    if (ready == 0 && deadline != 0 && deadline != TIME_NEVER)
         left = time_since(deadline, clock_read(CLOCK_MONOTONIC));
-    if (n == 0)
-        n = epoll_for(platform, events, left);
-    for (int i = 0; i < n; i++)
-        ready |= UINT64_C(1) << events[i].data.u32;
+    if (ready == 0)
+        ready = look_at_rings(platform);
+    if (ready == 0)
+        ready = poll_for(platform, left);
     return ready;
 }
 

@@ -11,6 +11,7 @@
 
 #include "abi/solo5.h"
 #include "platform/platform.h"
+#include "platform/ring.h"
 #include "platform/spin.h"
 
 enum { UNIX_BLOCK_SIZE = 512 };
@@ -35,6 +36,8 @@ struct unix_device {
             enum unix_offload offload;
             uint32_t vnet_len; /* of the header before each frame, or 0 */
             uint32_t features; /* of enum platform_net_feature */
+            int kick_fd;       /* of a packet socket with a ring to send */
+            struct ring ring;  /* of a packet socket */
         } net;
         struct {
             uint64_t capacity;
@@ -52,6 +55,8 @@ struct platform {
     struct bytes arguments;
     const char *counters_path; /* of the file that shows it, or NULL */
     void *counters;            /* the page, or NULL */
+    uint64_t rings;            /* bit of each handle that has one */
+    bool polls;                /* another device may have input */
     struct unix_device devices[PLATFORM_HANDLES];
 };
 
@@ -72,6 +77,15 @@ struct unix_device *unix_device_find(struct platform *platform, uint32_t type,
  */
 MUST_USE bool unix_net_attach(struct unix_device *device, const char *name);
 MUST_USE bool unix_block_attach(struct unix_device *device, const char *name);
+
+/* Whether it is a packet socket, whose input is seen in its ring. */
+static inline bool unix_net_has_ring(const struct unix_device *device)
+{
+    return device->net.ring.rings.rx != NULL;
+}
+
+/* Send what is in the rings still. False: not all could be, try again soon. */
+MUST_USE bool unix_net_settle(struct platform *platform);
 
 /*
  * Make the file `path` and map it as the page of counters. False, after a
