@@ -31,7 +31,8 @@ build/bench/hello_c: bench/hello_c.c
 # serve, www for the rest too.
 EXAMPLES = $(notdir $(wildcard examples/*))
 TARGETS = spt unix
-TARGETS_www = spt unix unix-san sim
+TARGETS_hello = spt unix hvt
+TARGETS_www = spt unix unix-san sim hvt
 images: $(EXAMPLES:%=image-%)
 image-%: all
 	@mkdir -p build/images/$*
