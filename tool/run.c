@@ -41,6 +41,7 @@
 #include "tool/files.h"
 #include "tool/generate.h"
 #include "tool/process.h"
+#include "tool/run_qemu.h"
 #include "tool/running.h"
 
 enum {
@@ -55,7 +56,7 @@ enum {
 struct run {
     struct request request;
     struct names nets, offloads, blocks, published, arguments;
-    const char *memory;
+    const char *memory, *machine;
     const char *pcap, *filter; /* NULL: no capture; every frame */
     unsigned instances;
 };
@@ -109,6 +110,12 @@ static pid_t start(const struct names *command, const int *fds, size_t count)
         _exit(1);
     for (size_t i = 0; i < count; i++)
         inherit(fds[i]);
+    /* It would have the terminal its way, and no unikernel reads from it. */
+    int nothing = starts_with(command->at[0], "qemu-")
+                      ? open("/dev/null", O_RDONLY | O_CLOEXEC)
+                      : -1;
+    if (nothing >= 0)
+        (void)dup2(nothing, STDIN_FILENO);
     char **words = keep((command->count + 1) * sizeof *words);
     for (size_t i = 0; i < command->count; i++)
         words[i] = keep_string(command->at[i]);
@@ -542,7 +549,9 @@ static void make_command(struct running *r)
     const struct target *target = r->project->target;
     const struct run *run = r->run;
     const char *image = joined(".", r->project->image);
-    if (target->runner != NULL) {
+    if (runs_in_qemu(target)) {
+        names_add(&r->command, target->runner);
+    } else if (target->runner != NULL) {
         if (strcmp(target->arch, arch_here()) != 0)
             die("%s is for %s processors, and this one is none: copy it to a "
                 "machine that has one, and start it there with `%s --mem=64 -- "
@@ -576,7 +585,9 @@ static void make_command(struct running *r)
     } else {
         add_devices(r);
         const char *counters =
-            running_file(r->project->name, target->name, r->instance);
+            runs_in_qemu(target)
+                ? NULL
+                : running_file(r->project->name, target->name, r->instance);
         r->counters[r->instance] = counters;
         if (counters != NULL)
             names_add(&r->command, format("--counters=%s", counters));
@@ -588,6 +599,11 @@ static void make_command(struct running *r)
         names_add(&r->command, target->runner != NULL && !target->shared
                                    ? quoted(run->arguments.at[i])
                                    : run->arguments.at[i]);
+    if (runs_in_qemu(target))
+        r->command = qemu_command(target, &r->command, run->machine);
+    else if (run->machine != NULL)
+        die_usage("--machine %s: the target %s is not run by QEMU",
+                  run->machine, target->name);
 }
 
 /* --- Running --- */
@@ -606,12 +622,14 @@ static void explain(int signal)
 }
 
 /* The exit status that stands for how an instance ended. */
-static int status_of(int status, bool asked)
+static int status_of(const struct running *r, int status, int asked)
 {
+    if (!WIFSIGNALED(status) && runs_in_qemu(r->project->target))
+        return qemu_status(WEXITSTATUS(status), asked);
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
     int signal = WTERMSIG(status);
-    if (!asked && signal != SIGINT && signal != SIGTERM)
+    if (asked == 0 && signal != SIGINT && signal != SIGTERM)
         explain(signal);
     return 128 + signal;
 }
@@ -646,7 +664,7 @@ static void stop_others(struct running *r)
  */
 static int wait_for(struct running *r, const sigset_t *signals)
 {
-    bool asked = false; /* were they told to end? */
+    int asked = 0; /* the signal that told them to end */
 
     for (;;) {
         unsigned left = 0;
@@ -655,7 +673,7 @@ static int wait_for(struct running *r, const sigset_t *signals)
             if (r->pids[i] > 0 &&
                 waitpid(r->pids[i], &status, WNOHANG) == r->pids[i]) {
                 r->pids[i] = 0;
-                int exit_status = status_of(status, asked);
+                int exit_status = status_of(r, status, asked);
                 if (exit_status != 0) {
                     stop_others(r);
                     return exit_status;
@@ -668,7 +686,7 @@ static int wait_for(struct running *r, const sigset_t *signals)
         siginfo_t info;
         int signal = sigwaitinfo(signals, &info);
         if (signal > 0 && signal != SIGCHLD)
-            asked = true;
+            asked = signal;
         /* What the terminal sends, the unikernels have been sent as well. */
         if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL)
             signal_all(r, signal);
@@ -795,6 +813,7 @@ int command_run(const struct command *command, const char *const *words)
         {.name = "--publish", .values = &run.published},
         {.name = "--block", .values = &run.blocks},
         {.name = "--mem", .value = &run.memory},
+        {.name = "--machine", .value = &run.machine},
         {.name = "--pcap", .value = &run.pcap},
         {.name = "--filter", .value = &run.filter},
         {.name = "--instances", .value = &instances},

@@ -1,0 +1,215 @@
+/*
+ * QEMU as a tender: what a tender is told, in QEMU's words.
+ *
+ *     --mem=64                  -m 64M
+ *     --net:service=tap0        -netdev tap,id=service,ifname=tap0,...
+ *     --net:service=@5          -netdev dgram or tap, by what 5 is
+ *     --block:disk=FILE         -drive if=none,id=disk,file=FILE,...
+ *     -- IMAGE ARGUMENT...      -kernel IMAGE -append "ARGUMENT..."
+ *
+ * The unikernel writes its status to the device isa-debug-exit, which ends QEMU
+ * with twice the status and three (0 and 1 are QEMU's own). Of seven bits it is
+ * told 0 to 125, and 255 for all others.
+ */
+#include "tool/run_qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tool/files.h"
+
+/* All frames as on a wire. */
+#define NO_OFFLOADS                                                            \
+    ",csum=off,gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off," \
+    "guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
+#define NO_CUTTING                                                             \
+    ",gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,"          \
+    "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off"
+
+bool runs_in_qemu(const struct target *target)
+{
+    return target->runner != NULL && starts_with(target->runner, "qemu-");
+}
+
+/* A value in an option of QEMU's, where a comma would end it. */
+static const char *escaped(const char *value)
+{
+    struct text t = {0};
+
+    for (; *value != 0; value++)
+        put(&t, "%s%c", *value == ',' ? "," : "", *value);
+    return t.at == NULL ? "" : t.at;
+}
+
+/* What `words` say as OPTION:NAME=VALUE, or NULL. */
+static const char *value_of(const struct names *words, const char *option,
+                            const char *name)
+{
+    const char *start = format("%s:%s=", option, name);
+
+    for (size_t i = 0; i < words->count; i++)
+        if (starts_with(words->at[i], start))
+            return words->at[i] + strlen(start);
+    return NULL;
+}
+
+/* Of "--net:NAME=VALUE": NAME, and VALUE in *value. */
+static const char *name_and_value(const char *word, const char **value)
+{
+    const char *name = strchr(word, ':') + 1;
+    const char *equals = strchr(name, '=');
+
+    *value = equals + 1;
+    return keep_bytes(name, (size_t)(equals - name));
+}
+
+/* Why KVM cannot be used; NULL: it can. */
+static const char *kvm_missing(void)
+{
+    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return format("/dev/kvm cannot be opened: %s", strerror(errno));
+    int version = ioctl(fd, KVM_GET_API_VERSION, 0);
+    (void)close(fd);
+    return version == KVM_API_VERSION ? NULL : "/dev/kvm is not KVM's";
+}
+
+static void add(struct names *command, const char *option, const char *value)
+{
+    names_add(command, option);
+    if (value != NULL)
+        names_add(command, value);
+}
+
+static void add_machine(struct names *command, const struct target *target,
+                        const char *machine)
+{
+    static bool said;
+    const char *missing = kvm_missing();
+
+    if (strcmp(target->arch, "x86_64") != 0)
+        missing = format("%s is not this machine's processor", target->arch);
+    if (machine == NULL)
+        machine = strcmp(target->arch, "x86_64") == 0
+                      ? "microvm,pic=off,x-option-roms=on"
+                      : "virt";
+    add(command, "-machine", machine);
+    if (missing == NULL) {
+        add(command, "-accel", "kvm");
+        add(command, "-cpu", "host");
+    } else {
+        add(command, "-accel", "tcg");
+        add(command, "-cpu", "max");
+        if (!said)
+            (void)fprintf(stderr,
+                          "fata: %s: QEMU emulates the processor, which is "
+                          "slower\n",
+                          missing);
+        said = true;
+    }
+    /* Registers in memory are those of virtio 1.0 only if it is told so. */
+    add(command, "-global", "virtio-mmio.force-legacy=false");
+}
+
+static void add_net(struct names *command, const struct names *words,
+                    const char *word, const char *bus)
+{
+    const char *how;
+    const char *name = name_and_value(word, &how);
+    const char *mac = value_of(words, "--net-mac", name);
+    const char *offload = value_of(words, "--net-offload", name);
+    const char *backend;
+
+    if (how[0] != '@') {
+        backend = format("tap,id=%s,ifname=%s,script=no,downscript=no", name,
+                         escaped(how));
+    } else {
+        int fd = atoi(how + 1), type; // NOLINT(cert-err34-c): it is ours
+        socklen_t len = sizeof type;
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0)
+            backend = format("tap,id=%s,fd=%d", name, fd);
+        else
+            backend =
+                format("dgram,id=%s,local.type=fd,local.str=%d", name, fd);
+    }
+    add(command, "-netdev", backend);
+    if (offload == NULL || strcmp(offload, "on") == 0)
+        offload = "";
+    else
+        offload = strcmp(offload, "off") == 0 ? NO_OFFLOADS : NO_CUTTING;
+    add(command, "-device",
+        format("virtio-net-%s,netdev=%s%s%s%s", bus, name,
+               mac != NULL ? ",mac=" : "", mac != NULL ? mac : "", offload));
+}
+
+static void add_block(struct names *command, const char *word, const char *bus)
+{
+    const char *file;
+    const char *name = name_and_value(word, &file);
+    bool read_only = ends_with(file, ",ro");
+
+    if (read_only)
+        file = keep_bytes(file, strlen(file) - strlen(",ro"));
+    add(command, "-drive",
+        format("if=none,id=%s,format=raw,file=%s%s", name, escaped(file),
+               read_only ? ",readonly=on" : ",discard=unmap"));
+    add(command, "-device", format("virtio-blk-%s,drive=%s", bus, name));
+}
+
+struct names qemu_command(const struct target *target,
+                          const struct names *words, const char *machine)
+{
+    struct names command = {0};
+    struct text arguments = {0};
+    const char *memory = "128";
+    bool in_memory = machine == NULL || starts_with(machine, "microvm") ||
+                     starts_with(machine, "virt");
+    const char *bus = in_memory ? "device" : "pci";
+    size_t i = 1;
+
+    names_add(&command, target->runner);
+    add(&command, "-nodefaults", NULL);
+    add(&command, "-no-user-config", NULL);
+    add(&command, "-no-reboot", NULL);
+    add(&command, "-display", "none");
+    add(&command, "-serial", "stdio");
+    add_machine(&command, target, machine);
+    if (strcmp(target->arch, "x86_64") == 0)
+        add(&command, "-device", "isa-debug-exit,iobase=0x501,iosize=4");
+    for (; strcmp(words->at[i], "--") != 0; i++) {
+        const char *word = words->at[i];
+        if (starts_with(word, "--mem="))
+            memory = word + strlen("--mem=");
+        else if (starts_with(word, "--net:"))
+            add_net(&command, words, word, bus);
+        else if (starts_with(word, "--block:"))
+            add_block(&command, word, bus);
+    }
+    add(&command, "-m", format("%sM", memory));
+    add(&command, "-kernel", words->at[++i]);
+    for (i++; i < words->count; i++)
+        put(&arguments, "%s%s", arguments.len > 0 ? " " : "", words->at[i]);
+    /* There is always one: QEMU's own name for the image comes before it. */
+    add(&command, "-append", arguments.at == NULL ? "" : arguments.at);
+    return command;
+}
+
+int qemu_status(int status, int signal)
+{
+    enum { OTHERS = 126, ALL_OTHERS = 255 };
+
+    /* QEMU ends with 0 where it is told to end, or the machine was. */
+    if (status == 0)
+        return signal == 0 ? 0 : 128 + signal;
+    if (status == 1 || status % 2 == 0)
+        return 1;
+    int told = (status - 3) / 2;
+    return told == OTHERS ? ALL_OTHERS : told;
+}
