@@ -107,4 +107,4 @@ clean:
 
 .PHONY: all unit fuzz-targets demo test bench fuzz soak lint clean
 .SECONDARY:
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -name '*.d' -type f 2>/dev/null)
