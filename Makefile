@@ -33,7 +33,7 @@ SIM_SRC = $(filter-out %_test.c %_fuzz.c platform/sim/runner.c,\
 UNIT_SRC = $(wildcard $(LIB_DIRS:%=%/*_test.c) abi/*_test.c tool/*_test.c \
              tool/audit/*_test.c \
              tender/*/*_test.c platform/*_test.c platform/sim/*_test.c \
-             platform/virtio/*_test.c platform/cpu/x86_64/*_test.c \
+             platform/virtio/*_test.c platform/cpu/*/*_test.c \
              test/sim/*_test.c sockets/*_test.c)
 FUZZ_SRC = $(wildcard $(LIB_DIRS:%=%/*_fuzz.c) tender/*/*_fuzz.c \
              tool/*_fuzz.c platform/*_fuzz.c platform/virtio/*_fuzz.c abi/*_fuzz.c)

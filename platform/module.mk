@@ -43,3 +43,4 @@ build/san/platform/cpu/x86_64/paging_test: build/san/platform/cpu/x86_64/paging.
 build/san/platform/virtio/fdt_test: build/san/platform/virtio/fdt.o
 build/fuzz/platform/virtio/fdt_fuzz: build/fuzz/platform/virtio/fdt.o
 build/fuzz/platform/ring_fuzz: build/fuzz/platform/ring.o build/fuzz/platform/vnet.o
+build/san/platform/cpu/aarch64/paging_test: build/san/platform/cpu/aarch64/paging.o
