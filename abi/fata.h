@@ -33,6 +33,8 @@ enum {
     FATA_ANSWER_PROCESSORS = 6,  /* u32: how many the machine has */
     /* u32: the most bytes, in whole blocks, that one call may transfer. */
     FATA_ANSWER_BLOCK_TRANSFER = 7,
+    /* u64: a bit for each handle of a block device not to be written to. */
+    FATA_ANSWER_BLOCK_READ_ONLY = 10,
     /* spt. u32 1: epoll_pwait2 is allowed, and takes the place of epoll_pwait
      * and timerfd_settime. */
     FATA_ANSWER_WAIT = 8,
@@ -52,6 +54,12 @@ enum {
     /* The smallest block an image should offer. Tenders take any size. */
     FATA_ANSWERS_BYTES = 512,
 };
+
+/*
+ * `optional` of a device in the manifest, where Solo5 has padding: tenders of
+ * ours run the image without the device, too. It is then not `attached`.
+ */
+enum { FATA_DEVICE_OPTIONAL = 1 };
 
 /*
  * A note, in a PT_NOTE of its own: that of the answers, or the one that names

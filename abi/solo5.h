@@ -96,7 +96,8 @@ struct solo5_entry {
         uint64_t pointer;
     };
     uint8_t attached; /* 0 or 1 */
-    uint8_t padding[7];
+    uint8_t optional; /* Fata's (abi/fata.h); for Solo5 it is padding */
+    uint8_t padding[6];
 };
 
 static_assert(sizeof(struct solo5_entry) == 104, "as in the file");
@@ -153,7 +154,13 @@ extern const struct solo5_manifest_note solo5_manifest_note __asm__(
 #define SOLO5_NET(name_)   SOLO5_DEVICE(name_, SOLO5_DEVICE_NET)
 #define SOLO5_BLOCK(name_) SOLO5_DEVICE(name_, SOLO5_DEVICE_BLOCK)
 
-#define SOLO5_DEVICE(name_, type_)                                             \
+/* One that may be missing, under tenders of ours. */
+#define SOLO5_OPTIONAL_BLOCK(name_)                                            \
+    SOLO5_DEVICE(name_, SOLO5_DEVICE_BLOCK, .optional = 1)
+#define SOLO5_OPTIONAL_NET(name_)                                              \
+    SOLO5_DEVICE(name_, SOLO5_DEVICE_NET, .optional = 1)
+
+#define SOLO5_DEVICE(name_, type_, ...)                                        \
     {                                                                          \
         .name = "" name_,                                                      \
         .type = (type_) +                                                      \
@@ -162,7 +169,8 @@ extern const struct solo5_manifest_note solo5_manifest_note __asm__(
                                       sizeof(name_) - 1 <= SOLO5_NAME_MAX,     \
                                   "a device's name has 1 to 67 characters");   \
                     int unused;                                                \
-                })                                                             \
+                }),                                                            \
+        __VA_ARGS__                                                            \
     }
 
 #define SOLO5_ENTRIES(...)                                                     \

@@ -350,3 +350,15 @@ enum err block_connect(struct fata_env *env, struct writer *why,
     *block = &device->block;
     return OK;
 }
+
+enum err block_connect_optional(struct fata_env *env, struct writer *why,
+                                struct fata_block **block, const char *name)
+{
+    struct writer unused = writer_to(NULL, 0);
+    enum err err = block_connect(env, &unused, block, name);
+
+    if (err == OK)
+        return OK;
+    *block = NULL;
+    return err == ERR_NOT_FOUND ? OK : open_failed(why, err, "block", name);
+}

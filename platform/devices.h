@@ -31,4 +31,10 @@ MUST_USE enum err netif_connect(struct fata_env *env, struct writer *why,
 MUST_USE enum err block_connect(struct fata_env *env, struct writer *why,
                                 struct fata_block **block, const char *name);
 
+/* Likewise; NULL if whoever started the unikernel did not attach it. */
+MUST_USE enum err block_connect_optional(struct fata_env *env,
+                                         struct writer *why,
+                                         struct fata_block **block,
+                                         const char *name);
+
 #endif

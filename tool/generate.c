@@ -990,11 +990,19 @@ static void generate_json(const struct plan *plan, const char *folder)
     json_t *manifest = json_array();
     for (size_t i = 0; i < plan->device_count; i++) {
         const struct node *node = plan->devices[i];
-        if (node->device->manifest != NULL)
-            json_array_append_new(
-                manifest, json_pack("{s:s, s:s}", "name",
-                                    node_text(graph, node->inputs[0]->chosen),
-                                    "type", node->device->manifest));
+        const char *type = node->device->manifest;
+        if (type == NULL)
+            continue;
+        json_t *entry = json_pack("{s:s, s:s}", "name",
+                                  node_text(graph, node->inputs[0]->chosen),
+                                  "type", type);
+        static const char optional[] = "OPTIONAL_";
+        if (strncmp(type, optional, strlen(optional)) == 0) {
+            json_object_set_new(entry, "type",
+                                json_string(type + strlen(optional)));
+            json_object_set_new(entry, "optional", json_true());
+        }
+        json_array_append_new(manifest, entry);
     }
     json_t *json = json_pack(
         "{s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "about",

@@ -436,8 +436,9 @@ static const char *quoted(const char *word)
     return t.at;
 }
 
-/* The devices in graph.json's manifest of this type. */
-static struct names devices_of(const struct project *project, const char *type)
+/* The devices in graph.json's manifest of this type, optional or not. */
+static struct names devices_of(const struct project *project, const char *type,
+                               bool optional)
 {
     struct names names = {0};
     const char *path = format("%s/graph.json", project->folder);
@@ -449,7 +450,8 @@ static struct names devices_of(const struct project *project, const char *type)
         const json_t *device = json_array_get(manifest, i);
         const char *name = json_string_value(json_object_get(device, "name"));
         const char *is = json_string_value(json_object_get(device, "type"));
-        if (name != NULL && is != NULL && strcmp(is, type) == 0)
+        if (name != NULL && is != NULL && strcmp(is, type) == 0 &&
+            json_is_true(json_object_get(device, "optional")) == optional)
             names_add(&names, keep_string(name));
     }
     json_decref(json);
@@ -503,34 +505,52 @@ static void begin_capture(struct running *r, const struct names *nets,
         die("--pcap %s: cannot be written: %s", file, strerror(errno));
 }
 
+/* Attach what --block says to block device `name`: FILE, or FILE,ro. */
+static void add_block(struct running *r, const char *name, bool optional)
+{
+    const struct run *run = r->run;
+    const char *file = NULL, *option = "block";
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < run->blocks.count; i++)
+        if (strncmp(run->blocks.at[i], name, len) == 0 &&
+            run->blocks.at[i][len] == '=')
+            file = run->blocks.at[i] + len + 1;
+    if (file == NULL && optional)
+        return;
+    if (file == NULL)
+        die_usage("the unikernel has a block device \"%s\": attach a file "
+                  "with --block %s=FILE",
+                  name, name);
+    len = strlen(file);
+    if (len > 3 && strcmp(file + len - 3, ",ro") == 0) {
+        file = keep_bytes(file, len - 3);
+        option = "block-read-only";
+    }
+    if (run->instances > 1 && option[5] == 0)
+        die_usage("--instances: several unikernels may only read a block "
+                  "device: give --block %s=%s,ro",
+                  name, file);
+    if (!file_exists(file))
+        die("--block %s=%s: %s; make one with `truncate -s 64M %s'", name, file,
+            strerror(errno), file);
+    names_add(&r->command, format("--%s:%s=%s", option, name, file));
+}
+
 static void add_devices(struct running *r)
 {
     const struct run *run = r->run;
-    struct names nets = devices_of(r->project, "NET");
-    struct names blocks = devices_of(r->project, "BLOCK");
+    struct names nets = devices_of(r->project, "NET", false);
+    struct names blocks = devices_of(r->project, "BLOCK", true);
+    const size_t optional = blocks.count;
+    struct names required = devices_of(r->project, "BLOCK", false);
+    for (size_t i = 0; i < required.count; i++)
+        names_add(&blocks, required.at[i]);
     check_devices(&run->nets, &nets, "--net", true);
     check_devices(&run->offloads, &nets, "--net-offload", true);
     check_devices(&run->blocks, &blocks, "--block", false);
-    if (run->instances > 1 && blocks.count > 0)
-        die_usage("--instances: the block device \"%s\" can be attached to one "
-                  "unikernel only",
-                  blocks.at[0]);
-    for (size_t i = 0; i < blocks.count; i++) {
-        const char *file = NULL;
-        size_t len = strlen(blocks.at[i]);
-        for (size_t j = 0; j < run->blocks.count; j++)
-            if (strncmp(run->blocks.at[j], blocks.at[i], len) == 0 &&
-                run->blocks.at[j][len] == '=')
-                file = run->blocks.at[j] + len + 1;
-        if (file == NULL)
-            die_usage("the unikernel has a block device \"%s\": attach a file "
-                      "with --block %s=FILE",
-                      blocks.at[i], blocks.at[i]);
-        if (!file_exists(file))
-            die("--block %s=%s: %s; make one with `truncate -s 64M %s'",
-                blocks.at[i], file, strerror(errno), file);
-        names_add(&r->command, format("--block:%s=%s", blocks.at[i], file));
-    }
+    for (size_t i = 0; i < blocks.count; i++)
+        add_block(r, blocks.at[i], i < optional);
     /* The one that --net without a device's name means. */
     const char *standard = nets.count > 0 ? nets.at[0] : "";
     if (names_have(&nets, "service"))

@@ -151,6 +151,11 @@ cfg_netif cfg_netif_default(void);
 #define cfg_block(name) (CFG_AT, cfg_block_named(name))
 cfg_block cfg_block_named(const char *name);
 
+/* One that need not be there: the application gets NULL then. Tenders other
+ * than Fata's insist on it, though. */
+#define cfg_block_optional(name) (CFG_AT, cfg_block_named_optional(name))
+cfg_block cfg_block_named_optional(const char *name);
+
 /*
  * Fata's network stack on `netif`. Its address is given at boot with --ipv4
  * and --gateway, or leased by DHCP if --ipv4 is not given; the key --dhcp
@@ -282,8 +287,8 @@ struct cfg_device {
     /* Names or patterns, which leave out *_test.c and *_fuzz.c. */
     const char *sources[16];
     struct cfg_package packages[8];
-    const char *manifest; /* "NET" or "BLOCK": declared to the tender by the
-                           * name that is its first input */
+    const char *manifest; /* "NET", "BLOCK" or "OPTIONAL_BLOCK": declared to
+                           * the tender by the name that is its first input */
 };
 
 /* A device of type `handle` made as `device` says from up to 16 inputs. */

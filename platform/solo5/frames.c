@@ -75,8 +75,10 @@ enum err solo5_block_open(const struct solo5_manifest *manifest,
         return ERR_NOT_FOUND;
     const struct solo5_entry *entry =
         solo5_entry(manifest, handle, SOLO5_DEVICE_BLOCK);
+    struct reader r = reader_of(solo5_answer(FATA_ANSWER_BLOCK_READ_ONLY));
     *info = (struct platform_block_info){
         .handle = handle,
+        .read_only = (get_le64(&r) >> handle & 1) != 0,
         .capacity = entry->block.capacity,
         .block_size = entry->block.block_size,
     };

@@ -2,10 +2,10 @@
 #define _GNU_SOURCE /* fallocate */ // NOLINT(bugprone-reserved-identifier)
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abi/disk.h"
 #include "platform/unix/unix.h"
 
 bool unix_block_attach(struct unix_device *device, const char *name)
@@ -13,7 +13,9 @@ bool unix_block_attach(struct unix_device *device, const char *name)
     const char *path = device->source;
     struct stat status;
 
-    device->fd = open(path, O_RDWR | O_CLOEXEC);
+    /* Of a device, whose file system may be mounted, O_EXCL asks for that. */
+    int flags = device->block.read_only ? O_RDONLY : O_RDWR | O_EXCL;
+    device->fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (device->fd < 0 && errno == ENOENT)
         return unix_complain("%s: there is no file `%s': make one with "
                              "truncate --size 64M FILE",
@@ -22,17 +24,17 @@ bool unix_block_attach(struct unix_device *device, const char *name)
         return unix_complain("%s: `%s' is a directory: give a file", name,
                              path);
     if (device->fd < 0)
-        return unix_complain("%s: cannot open `%s': %m: it must be readable "
-                             "and writable",
-                             name, path);
+        return unix_complain("%s: cannot open `%s': %m: it must be readable%s",
+                             name, path,
+                             device->block.read_only ? "" : " and writable");
     if (fstat(device->fd, &status) < 0 ||
         !(S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
         return unix_complain("%s: `%s' is neither a file nor a block device",
                              name, path);
-    if (flock(device->fd, LOCK_EX | LOCK_NB) < 0)
+    if (!disk_lock(device->fd, device->block.read_only))
         return unix_complain("%s: `%s' is in use by another process: end that "
-                             "one first",
-                             name, path);
+                             "one first; `fuser -v %s' says who it is",
+                             name, path, path);
 
     off_t size = lseek(device->fd, 0, SEEK_END);
     if (size < UNIX_BLOCK_SIZE || size % UNIX_BLOCK_SIZE != 0)
@@ -58,6 +60,7 @@ enum err platform_block_open(struct platform *platform, const char *name,
         .handle = handle,
         .capacity = device->block.capacity,
         .block_size = UNIX_BLOCK_SIZE,
+        .read_only = device->block.read_only,
     };
     return OK;
 }

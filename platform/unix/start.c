@@ -19,6 +19,7 @@
 #include "base/bootargs.h"
 #include "base/fmt.h"
 #include "platform/unikernel.h"
+#include "abi/fata.h"
 #include "platform/unix/unix.h"
 
 enum {
@@ -41,6 +42,8 @@ static const char options_help[] =
     "                      what is left to the tap or interface if it can: on\n"
     "                      (all there is, the standard), checksum, or off\n"
     "  --block:NAME=PATH   attach block device NAME to a file\n"
+    "  --block-read-only:NAME=PATH\n"
+    "                      the same, not to be written to\n"
     "  --mem=MIB           memory; 512 if not given\n"
     "  --counters=FILE     show counters in FILE, for fata stats\n";
 
@@ -103,6 +106,7 @@ enum device_option {
     DEVICE_MAC,
     DEVICE_OFFLOAD,
     DEVICE_BLOCK,
+    DEVICE_READ_ONLY,
 };
 
 static const struct {
@@ -115,6 +119,7 @@ static const struct {
     {"--net-mac:", SOLO5_DEVICE_NET, DEVICE_MAC, "MAC"},
     {"--net-offload:", SOLO5_DEVICE_NET, DEVICE_OFFLOAD, "HOW"},
     {"--block:", SOLO5_DEVICE_BLOCK, DEVICE_BLOCK, "PATH"},
+    {"--block-read-only:", SOLO5_DEVICE_BLOCK, DEVICE_READ_ONLY, "PATH"},
 };
 
 /* `word` begins with device option `o`; false after saying what is wrong. */
@@ -161,6 +166,8 @@ static bool take_device_option(struct platform *platform, const char *word,
                              "give the option once",
                              word, device->source);
     device->source = equals + 1;
+    if (device_options[o].option == DEVICE_READ_ONLY)
+        device->block.read_only = true;
     return true;
 }
 
@@ -249,6 +256,8 @@ static bool attach_devices(struct platform *platform)
         const char *name = entry->name;
         bool net = entry->type == SOLO5_DEVICE_NET;
 
+        if (device->source == NULL && entry->optional == FATA_DEVICE_OPTIONAL)
+            continue;
         if (device->source == NULL) {
             const char *option = net ? "net" : "block";
             const char *value = net ? "TAP" : "PATH";

@@ -41,6 +41,7 @@ struct unix_device {
         } net;
         struct {
             uint64_t capacity;
+            bool read_only;
         } block;
     };
 };

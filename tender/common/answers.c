@@ -37,19 +37,29 @@ uint64_t answers_thread(struct bytes note)
     return field(note, 3);
 }
 
-static void put_nets(struct writer *w, const struct answers *answers)
+/* Of network devices with headers before frames, and disks not to write to. */
+static void put_devices(struct writer *w, const struct traits *traits)
 {
-    uint8_t text[sizeof(answers->nets)];
-    struct writer nets = WRITER(text);
+    uint8_t text[FATA_NETS_MAX * sizeof(struct fata_net)], set[8];
+    struct writer nets = WRITER(text), read_only = WRITER(set);
+    uint64_t bits = 0;
 
-    for (uint32_t i = 0; i < answers->net_count; i++) {
-        put_u8(&nets, answers->nets[i].handle);
-        put_u8(&nets, answers->nets[i].header_len);
+    for (uint32_t i = 0; i < SOLO5_ENTRIES_MAX; i++) {
+        if (traits[i].read_only)
+            bits |= UINT64_C(1) << i;
+        /* Those with headers are among the first that there is room for. */
+        if (traits[i].features == 0 || nets.len == sizeof(text))
+            continue;
+        put_u8(&nets, (uint8_t)i);
+        put_u8(&nets, (uint8_t)traits[i].header_len);
         put_le16(&nets, 0);
-        put_le32(&nets, answers->nets[i].features);
+        put_le32(&nets, traits[i].features);
     }
+    put_le64(&read_only, bits);
     if (nets.len > 0)
         answer_put(w, FATA_ANSWER_NET, written(&nets));
+    if (bits != 0)
+        answer_put(w, FATA_ANSWER_BLOCK_READ_ONLY, written(&read_only));
 }
 
 bool answers_write(const struct guest *guest, const struct elf *elf,
@@ -70,7 +80,7 @@ bool answers_write(const struct guest *guest, const struct elf *elf,
     answer_put_number(&w, FATA_ANSWER_PROCESSORS, answers->processors);
     if (answers->counters)
         answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
-    put_nets(&w, answers);
+    put_devices(&w, answers->traits);
     put_bytes(&w, answers->more);
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);

@@ -3,6 +3,7 @@
 #define TENDER_COMMON_ANSWERS_H
 
 #include "abi/fata.h"
+#include "tender/common/devices.h"
 #include "tender/common/guest.h"
 
 /* How many random bytes there are among the answers. */
@@ -11,11 +12,10 @@ enum { ANSWERS_RANDOM_BYTES = 64 + 8 };
 struct answers {
     const uint8_t *random; /* ANSWERS_RANDOM_BYTES */
     bool counters;
-    uint32_t transfer;   /* bytes to or from a block device at once */
-    uint32_t processors; /* of the machine */
-    uint32_t net_count;  /* at most FATA_NETS_MAX */
-    struct fata_net nets[FATA_NETS_MAX];
-    struct bytes more; /* records of the back end's own */
+    uint32_t transfer;           /* bytes to or from a block device at once */
+    uint32_t processors;         /* of the machine */
+    const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */
+    struct bytes more;           /* records of the back end's own */
 };
 
 /* Add a record. */

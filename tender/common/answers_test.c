@@ -19,6 +19,7 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
 {
     static struct elf elf;
     static uint8_t random[ANSWERS_RANDOM_BYTES];
+    static const struct traits traits[SOLO5_ENTRIES_MAX];
     struct guest guest = fresh();
     uint8_t note[16];
     struct writer w = WRITER(note);
@@ -30,7 +31,7 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
     put_le64(&w, address);
     put_le64(&w, size);
     const struct answers answers = {
-        .random = random, .transfer = 512, .counters = true};
+        .random = random, .counters = true, .traits = traits};
     bool said = answers_write(&guest, &elf, written(&w), &answers);
     bool done = false;
     for (size_t i = 0; i < ROOM; i++)
@@ -44,19 +45,23 @@ static void all_answers_fit_the_smallest_block(void)
     static struct elf elf;
     static uint8_t random[ANSWERS_RANDOM_BYTES];
     struct guest guest = fresh();
-    struct answers answers = {.random = random,
-                              .transfer = 1 << 20,
-                              .counters = true,
-                              .net_count = FATA_NETS_MAX};
+    struct traits traits[SOLO5_ENTRIES_MAX] = {0};
+    const uint8_t more[32] = {0};
+    const struct answers answers = {.random = random,
+                                    .counters = true,
+                                    .transfer = 1 << 20,
+                                    .traits = traits,
+                                    .more = BYTES(more)};
     uint8_t note[24];
     struct writer w = WRITER(note);
 
     put_le64(&w, 0x101000);
     put_le64(&w, FATA_ANSWERS_BYTES);
     put_le64(&w, FATA_WANTS_NET);
-    for (uint8_t i = 0; i < FATA_NETS_MAX; i++)
-        answers.nets[i] = (struct fata_net){
-            .handle = i, .header_len = FATA_NET_HEADER, .features = 0x01020304};
+    for (size_t i = 0; i < SOLO5_ENTRIES_MAX; i++)
+        traits[i] = (struct traits){.header_len = FATA_NET_HEADER,
+                                    .features = 0x01020304,
+                                    .read_only = i % 2 != 0};
     CHECK_EQ(answers_wants(written(&w)), FATA_WANTS_NET);
     /* An image from before there was anything to want. */
     CHECK_EQ(answers_wants(bytes_first(written(&w), 16)), 0);
@@ -78,6 +83,9 @@ static void all_answers_fit_the_smallest_block(void)
         CHECK_EQ(get_le16(&r), 0);
         CHECK_EQ(get_le32(&r), 0x01020304);
     }
+    CHECK_EQ(get_le32(&r), FATA_ANSWER_BLOCK_READ_ONLY);
+    CHECK_EQ(get_le32(&r), 8);
+    CHECK_EQ(get_le64(&r), 0xaaaaaaaaaaaaaaaa);
     CHECK(!r.failed);
 }
 

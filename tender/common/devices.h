@@ -1,7 +1,7 @@
 /*
  * Attaching what the command line names to the devices of the manifest. Each
- * opens a host object, sets the entry's hostfd and properties, and marks it
- * attached; or says on stderr what is wrong and what to do, and returns false.
+ * function takes the value of an option; or says on stderr what is wrong and
+ * what to do, and returns false.
  */
 #ifndef TENDER_COMMON_DEVICES_H
 #define TENDER_COMMON_DEVICES_H
@@ -9,43 +9,48 @@
 #include "abi/solo5.h"
 #include "base/err.h"
 
-/*
- * What is left to the host, of FATA_NET_*, and how long the header before each
- * frame is: 0 of one that has none.
- */
-struct net_offload {
-    uint32_t features;
-    uint32_t header_len;
+/* What a device can beyond Solo5's manifest. */
+struct traits {
+    uint32_t features;   /* left to the host, of FATA_NET_* */
+    uint32_t header_len; /* of the header before each frame, or 0 */
+    bool read_only;      /* of a block device */
 };
 
-/*
- * A network device from `source`: @N is a descriptor that was inherited, whose
- * reads and writes are whole Ethernet frames; else the name of a tap
- * interface. A MAC address of zeroes is replaced by a random one. *offload
- * says what may be left to the host, and then what is.
- */
-MUST_USE bool net_attach(struct solo5_entry *entry, const char *source,
-                         struct net_offload *offload);
+/* The address, instead of a random one; and the most that is left to the host:
+ * "on", "checksum" or "off". */
+bool net_set_mac(struct solo5_entry *entry, struct traits *traits,
+                 const char *mac);
+bool net_set_offload(struct solo5_entry *entry, struct traits *traits,
+                     const char *how);
 
 /*
- * Open the tap interface `name`; sets *mtu and *offload as above. The
- * descriptor, or -1.
+ * Open `source`: @N is a descriptor that was inherited, whose reads and writes
+ * are whole Ethernet frames; else the name of a tap interface. The traits say
+ * what may be left to the host, and then what is.
  */
-int tap_open(const char *name, uint16_t *mtu, struct net_offload *offload);
+bool net_attach(struct solo5_entry *entry, struct traits *traits,
+                const char *source);
 
 /*
- * Agree with the tap that `fd` is on *offload. False, after saying why, if it
- * has headers that are not wanted or not known.
+ * The tap interface `name`, or the descriptor of one, which is not closed: open
+ * it, agree on *traits, learn the MTU. The descriptor, or -1.
  */
-MUST_USE bool tap_agree(int fd, struct net_offload *offload);
+int tap_open(const char *name, uint16_t *mtu, struct traits *traits);
 
-/* The MTU of the tap interface that `fd` is, or 0 if it is none. */
-uint16_t tap_mtu_of(int fd);
+/* As tap_open, of one that was opened. An MTU of 0: it is no tap. */
+MUST_USE bool tap_agree(int fd, uint16_t *mtu, struct traits *traits);
+
+/* The size of blocks: a power of two, 512 (as usual) to 32768. */
+bool block_set_size(struct solo5_entry *entry, struct traits *traits,
+                    const char *size);
 
 /*
- * A block device on the file or device `path`. A block_size of 0 becomes 512,
- * others are powers of two from 512.
+ * Open a file or a block device and lock it: against all others, or read-only,
+ * against those who write. The kernel lets go of it whichever way we end.
  */
-MUST_USE bool block_attach(struct solo5_entry *entry, const char *path);
+bool block_attach(struct solo5_entry *entry, struct traits *traits,
+                  const char *path);
+bool block_attach_read_only(struct solo5_entry *entry, struct traits *traits,
+                            const char *path);
 
 #endif

@@ -92,6 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static union manifest manifest;
     static const uint8_t random[ANSWERS_RANDOM_BYTES];
     static char *const no_words[] = {NULL};
+    static const struct traits traits[SOLO5_ENTRIES_MAX] = {
+        [1] = {.features = 1}, [2] = {.read_only = true}};
     static const struct solo5_spt_boot_info zeroes;
     const struct bytes info = bytes_of(&zeroes, sizeof(zeroes));
     const char *why = NULL;
@@ -122,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(guest_write_boot_info(&guest, SOLO5_SPT_BOOT_INFO, info,
                                     &manifest, no_words));
     const struct answers answers = {
-        .random = random, .transfer = 512, .counters = true, .net_count = 1};
+        .random = random, .counters = true, .traits = traits};
     if (guest_load(&guest, &elf, -1) &&
         (elf_note(&elf, &elf_note_fata, &note, &why) ||
          elf_note(&elf, &elf_note_counters, &note, &why))) {

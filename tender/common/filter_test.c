@@ -11,7 +11,6 @@
 #include "base/bytes.h"
 #include "test/test.h"
 
-
 static uint32_t word_of(const struct seccomp_data *data, uint32_t at)
 {
     uint32_t word = 0;

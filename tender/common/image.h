@@ -12,9 +12,8 @@ struct image {
     struct bytes file;
     struct elf elf;
     union manifest manifest;
-    struct bytes fata_note;                         /* empty if it has none */
-    struct net_offload offloads[SOLO5_ENTRIES_MAX]; /* by handle */
-    struct bytes counters_note;
+    struct traits traits[SOLO5_ENTRIES_MAX]; /* by handle */
+    struct bytes fata_note, counters_note;   /* empty if it has none */
 };
 
 /*

@@ -18,21 +18,6 @@
 #include "tender/common/counters.h"
 #include "tender/common/options.h"
 
-/* Tell the image which of its devices have headers before frames. */
-static void answer_nets(struct answers *answers, const struct image *image)
-{
-    /* Those with headers are among the first: want_offloads saw to it. */
-    for (uint32_t i = 1; i < image->manifest.count; i++) {
-        if (image->offloads[i].features != 0 &&
-            answers->net_count < FATA_NETS_MAX)
-            answers->nets[answers->net_count++] = (struct fata_net){
-                .handle = (uint8_t)i,
-                .header_len = (uint8_t)image->offloads[i].header_len,
-                .features = image->offloads[i].features,
-            };
-    }
-}
-
 /*
  * Show the guest's counters, if both it and the command line want to. The
  * file's descriptor is none that its filter grants.
@@ -110,16 +95,17 @@ bool launch_answer(const struct launch *launch, const struct guest *guest,
                               .transfer = transfer,
                               .counters = counters,
                               .processors = processors(),
+                              .traits = image->traits,
                               .more = more};
-    answer_nets(&answers, image);
     bool told = answers_write(guest, &image->elf, image->fata_note, &answers);
     explicit_bzero(random, sizeof(random));
     /* It would take headers for frames. */
-    if (!told && answers.net_count > 0)
-        errx(1,
-             "%s: there is no room for answers where it wants them: "
-             "give --net-offload:NAME=off",
-             image->name);
+    for (uint32_t i = 1; i < image->manifest.count && !told; i++)
+        if (image->traits[i].header_len > 0)
+            errx(1,
+                 "%s: there is no room for answers where it wants them: give "
+                 "--net-offload:%s=off",
+                 image->name, image->manifest.entries[i].name);
     return told;
 }
 

@@ -1,6 +1,8 @@
 /* The manifest of an image: see manifest.h. */
 #include "tender/common/manifest.h"
 
+#include "abi/fata.h"
+
 static_assert(sizeof(union manifest) == SOLO5_MANIFEST_BYTES_MAX,
               "as in the file");
 
@@ -50,7 +52,8 @@ const struct solo5_entry *manifest_find_unattached(
 {
     for (uint32_t i = 0; i < manifest->count; i++) {
         const struct solo5_entry *entry = &manifest->entries[i];
-        if (entry->type < SOLO5_DEVICE_RESERVED && entry->attached == 0)
+        if (entry->type < SOLO5_DEVICE_RESERVED && entry->attached == 0 &&
+            entry->optional != FATA_DEVICE_OPTIONAL)
             return entry;
     }
     return NULL;

@@ -29,7 +29,7 @@ size_t manifest_size(const union manifest *manifest);
 struct solo5_entry *manifest_find(union manifest *manifest, struct bytes name,
                                   uint32_t type);
 
-/* A device that is declared and not attached, or NULL. */
+/* A device that must be attached and is not, or NULL. */
 const struct solo5_entry *manifest_find_unattached(
     const union manifest *manifest);
 

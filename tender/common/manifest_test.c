@@ -52,6 +52,9 @@ static void a_device_not_attached_is_found(void)
     CHECK(manifest_find_unattached(&manifest) == &manifest.entries[1]);
     manifest.entries[1].attached = 1;
     CHECK(manifest_find_unattached(&manifest) == &manifest.entries[2]);
+    manifest.entries[2].optional = 1;
+    CHECK(manifest_find_unattached(&manifest) == NULL);
+    manifest.entries[2].optional = 0;
     manifest.entries[2].attached = 1;
     CHECK(manifest_find_unattached(&manifest) == NULL);
 }

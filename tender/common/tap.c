@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "abi/fata.h"
+#include "base/bytes.h"
 
 static_assert(IFNAMSIZ == 16, "names have up to 15 characters");
 
@@ -80,51 +81,57 @@ static void explain_attach(const char *name, int error)
     }
 }
 
-bool tap_agree(int fd, struct net_offload *offload)
+bool tap_agree(int fd, uint16_t *mtu, struct traits *traits)
 {
     static const unsigned merged[] = {
         TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
         TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
         TUN_F_CSUM | TUN_F_TSO4,
+        TUN_F_CSUM,
     };
     struct ifreq interface = {0};
-    uint32_t wanted = offload->features;
+    uint32_t wanted = traits->features;
     int len = FATA_NET_HEADER, little = 1;
+    size_t i = 0;
 
-    *offload = (struct net_offload){0};
-    bool asked = ioctl(fd, (int)TUNGETIFF, &interface) == 0;
-    if (asked && (interface.ifr_flags & IFF_MULTI_QUEUE) != 0)
-        offload->features = FATA_NET_SIBLINGS;
-    if (!asked || (interface.ifr_flags & IFF_VNET_HDR) == 0) {
+    *mtu = 0;
+    *traits = (struct traits){0};
+    if (ioctl(fd, (int)TUNGETIFF, &interface) != 0)
+        return true;
+    int flags = interface.ifr_flags;
+    if (interface_get(SIOCGIFMTU, &interface) != 0 || interface.ifr_mtu <= 0 ||
+        interface.ifr_mtu > UINT16_MAX) {
+        warnx("cannot learn the MTU of '%s': is it still there?",
+              interface.ifr_name);
+        return false;
+    }
+    *mtu = (uint16_t)interface.ifr_mtu;
+    if ((flags & IFF_MULTI_QUEUE) != 0)
+        traits->features = FATA_NET_SIBLINGS;
+    if ((flags & IFF_VNET_HDR) == 0) {
         /* Whoever had it before us may have asked for frames larger than the
          * MTU. */
         (void)ioctl(fd, TUNSETOFFLOAD, 0);
         return true;
     }
-    if (wanted == 0) {
+    if (wanted == 0 || ioctl(fd, (int)TUNSETVNETHDRSZ, &len) != 0) {
         warnx("tap interface '%s' was opened with headers before frames, "
               "which this image does not know of: open it without "
               "IFF_VNET_HDR",
               interface.ifr_name);
         return false;
     }
-    if (ioctl(fd, (int)TUNSETVNETHDRSZ, &len) != 0) {
-        warnx("tap interface '%s' does not take headers of %d bytes: %s",
-              interface.ifr_name, len, strerror(errno));
-        return false;
-    }
     (void)ioctl(fd, (int)TUNSETVNETLE, &little); /* our order anyway */
-    offload->header_len = FATA_NET_HEADER;
-    offload->features |= wanted & ~(uint32_t)FATA_NET_RX_MERGED;
-    if ((wanted & FATA_NET_RX_MERGED) != 0) {
-        for (size_t i = 0; i < sizeof(merged) / sizeof(merged[0]); i++) {
-            if (ioctl(fd, TUNSETOFFLOAD, merged[i]) == 0) {
-                offload->features |= FATA_NET_RX_MERGED;
-                return true;
-            }
-        }
+    traits->header_len = FATA_NET_HEADER;
+    if ((wanted & FATA_NET_RX_MERGED) == 0)
+        i = COUNT_OF(merged) - 1;
+    while (i < COUNT_OF(merged) - 1 && ioctl(fd, TUNSETOFFLOAD, merged[i]) != 0)
+        i++;
+    if (i == COUNT_OF(merged) - 1) {
+        (void)ioctl(fd, TUNSETOFFLOAD, merged[i]);
+        wanted &= ~(uint32_t)FATA_NET_RX_MERGED;
     }
-    (void)ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM);
+    traits->features |= wanted;
     return true;
 }
 
@@ -140,7 +147,7 @@ static int attach(int fd, const char *name, uint32_t wanted)
     int error = 0;
 
     (void)ioctl(fd, (int)TUNGETFEATURES, &known);
-    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+    for (size_t i = 0; i < COUNT_OF(queues); i++) {
         struct ifreq interface = {0};
         int flags = IFF_TAP | IFF_NO_PI | queues[i];
         if (wanted != 0 && (known & IFF_VNET_HDR) != 0)
@@ -156,7 +163,7 @@ static int attach(int fd, const char *name, uint32_t wanted)
     return error;
 }
 
-int tap_open(const char *name, uint16_t *mtu, struct net_offload *offload)
+int tap_open(const char *name, uint16_t *mtu, struct traits *traits)
 {
     struct ifreq interface = {0};
 
@@ -178,32 +185,10 @@ int tap_open(const char *name, uint16_t *mtu, struct net_offload *offload)
               strerror(errno));
         return -1;
     }
-    int error = attach(fd, name, offload->features);
+    int error = attach(fd, name, traits->features);
     if (error != 0) {
         explain_attach(name, error);
-        (void)close(fd);
         return -1;
     }
-    if (!tap_agree(fd, offload)) {
-        (void)close(fd);
-        return -1;
-    }
-    *mtu = tap_mtu_of(fd);
-    if (*mtu == 0) {
-        warnx("cannot learn the MTU of '%s': is it still there?", name);
-        (void)close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-uint16_t tap_mtu_of(int fd)
-{
-    struct ifreq interface = {0};
-
-    if (ioctl(fd, (int)TUNGETIFF, &interface) != 0 ||
-        interface_get(SIOCGIFMTU, &interface) != 0 || interface.ifr_mtu <= 0 ||
-        interface.ifr_mtu > UINT16_MAX)
-        return 0;
-    return (uint16_t)interface.ifr_mtu;
+    return tap_agree(fd, mtu, traits) ? fd : -1;
 }

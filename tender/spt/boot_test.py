@@ -37,12 +37,15 @@ _images = {}
 
 
 def image(*devices, target=2, version=2, note=True, wants=0):
-    """The path of a probe that declares these (name, type) devices."""
+    """The path of a probe that declares these (name, type) devices.
+
+    With a third word a device is optional.
+    """
     key = (devices, target, version, note, wants)
     if key not in _images:
         path = os.path.join(FOLDER, f"probe{len(_images)}")
-        manifest = ", ".join(f'{{"{name}", {kind}, {{0}}}}'
-                             for name, kind in devices)
+        manifest = ", ".join(f'{{"{name}", {kind}, {{[25] = {len(more)}}}}}'
+                             for name, kind, *more in devices)
         subprocess.run(
             ["gcc", "-O1", "-ffreestanding", "-fno-stack-protector", "-fno-pic",
              "-no-pie", "-nostdlib", "-static", "-fcf-protection=none",
@@ -87,7 +90,7 @@ def expect(outcome, status, out=None, err=None):
     shown = str(outcome)[:500]
     assert outcome[0] == status, shown
     if out is not None:
-        assert re.search(out, outcome[1]), shown
+        assert re.search(out, outcome[1], re.DOTALL), shown
     if err is not None:
         assert re.search(err, outcome[2]), shown
 
@@ -474,10 +477,11 @@ def devices_that_are_missing_or_unknown_are_named():
     expect(guest("exit 0", [("service", NET)]), 1, "^$",
            "^fata-spt: Device 'service' of type NET_BASIC declared but not "
            "attached.\nfata-spt: All declared devices must be attached. See "
-           "--help for syntax.\n$")
+           "--help for syntax. Here: --net:service=...\n$")
     expect(guest("exit 0", [("disk", BLOCK)]), 1, "^$", "type BLOCK_BASIC")
     expect(guest("exit 0", options=["--net:service=tap0"]), 1, "^$",
-           "Resource not declared in manifest: 'service'")
+           "Resource not declared in manifest: 'service': leave out "
+           "--net:service=tap0, or build an image that declares it")
     expect(guest("exit 0", [("disk", BLOCK)], ["--net:disk=tap0"]), 1, "^$",
            "Resource not declared in manifest: 'disk'")
 
@@ -498,7 +502,8 @@ def wrong_options_are_named():
         expect(guest("exit 0", options=[option]), 1, "^$", why)
     expect(guest("exit 0", options=["--mem=8x"]), 0)
     expect(tender(), 1, "^$", "IMAGE.*\nUsage")
-    expect(tender("--help"), 1, "^$", "Usage: fata-spt")
+    for help in ("--help", "-h"):
+        expect(tender(help), 1, "^$", "Usage: fata-spt")
     expect(tender("--version"), 0, "^$",
            "^fata-spt tender, version .*\nABI version 2\n")
 
@@ -508,7 +513,7 @@ def a_network_device_that_cannot_be_had_is_explained():
     devices = [("service", NET)]
     for value, why in (("nosuchtap", "no network interface 'nosuchtap'.*ip tun"),
                        ("averyveryverylongname", "1 to 15 characters"),
-                       ("@99", "descriptor 99: Bad file descriptor"),
+                       ("@99", "descriptor 99: .*: Bad file descriptor"),
                        ("@x", "not @ and the number")):
         expect(guest("exit 0", devices, [f"--net:service={value}"]), 1, "^$",
                why)
@@ -552,13 +557,124 @@ def a_block_device_that_cannot_be_had_is_explained():
     option = f"--block:disk={disk()}"
     expect(guest("exit 0", devices, [option, option]), 1, "^$",
            "'disk' is attached already: give the option once")
-    with open(disk(), "rb") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
-        expect(guest("exit 0", devices, [option]), 1, "^$",
-               "in use by another unikernel")
+    for path in ("/dev/null", "/dev/tty", FOLDER):
+        expect(guest("exit 0", devices, [f"--block-read-only:disk={path}"]), 1,
+               "^$", "neither a file nor a block device|cannot open '/dev/tty'")
+    fifo = os.path.join(FOLDER, "pipe")
+    os.mkfifo(fifo)
+    expect(guest("exit 0", devices, [f"--block:disk={fifo}"]), 1, "^$",
+           "neither a file nor a block device")
     expect(guest("exit 0", devices, ["--block-sector-size:disk=100",
                                      f"--block:disk={disk()}"]), 1, "^$",
            "Block size must be a multiple of 2 greater than or equal 512")
+
+
+def sleeping(*options):
+    """A tender whose guest sleeps for ever; it runs when this returns."""
+    process = subprocess.Popen(
+        [TENDER, *options, image(("disk", BLOCK)), "show",
+         *calls("epoll_pwait", "epoll", "buf", 1, 0xffffffffffffffff).split()],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    return process
+
+
+@test
+def a_file_has_one_user_that_writes_or_several_that_read():
+    devices, path = [("disk", BLOCK)], disk()
+    write, read = f"--block:disk={path}", f"--block-read-only:disk={path}"
+    in_use = (f"disk: '{path}' is in use by another unikernel.*"
+              f"`fuser -v {path}` says who")
+    for first, second, fine in ((write, write, False), (write, read, False),
+                                (read, write, False), (read, read, True)):
+        process = sleeping(first)
+        outcome = guest("exit 3", devices, [second])
+        process.kill()
+        process.communicate()
+        if fine:
+            expect(outcome, 3)
+        else:
+            expect(outcome, 1, "^$", in_use)
+        # Killed as it was, it has left nothing behind.
+        expect(guest("exit 3", devices, [second]), 3)
+    both = [("disk", BLOCK), ("other", BLOCK)]
+    expect(guest("exit 0", both, [write, f"--block:other={path}"]), 1, "^$",
+           "other: .*in use")
+
+
+@test
+def qemu_and_a_tender_keep_off_each_others_files():
+    if shutil.which("qemu-io") is None:
+        skip("qemu-io is not installed")
+    path = disk()
+
+    def qemu_opens(*flags):
+        return subprocess.run(["qemu-io", "-f", "raw", *flags, "-c", "length",
+                               path], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode == 0
+
+    for option, writes, reads in (("--block", False, False),
+                                  ("--block-read-only", False, True)):
+        process = sleeping(f"{option}:disk={path}")
+        try:
+            assert qemu_opens() == writes, option
+            assert qemu_opens("-r") == reads, option
+        finally:
+            process.kill()
+            process.communicate()
+    assert qemu_opens()
+
+
+@test
+def a_read_only_device_is_not_written_to():
+    devices, path = [("disk", BLOCK)], disk()
+    before = open(path, "rb").read()
+    os.chmod(path, 0o444)
+    status, out, err = guest(calls("pwrite64", "fd1", "buf", 512, 0) + " "
+                             + calls("pread64", "fd1", "buf", 512, 512)
+                             + " peek buf answers", devices,
+                             [f"--block-read-only:disk={path}"])
+    os.chmod(path, 0o644)
+    assert status == 0, err
+    assert "result 0xfffffffffffffff7\nresult 0x200\nbyte 0x2\n" in out, out
+    # Of the device with handle 1.
+    assert f"answer 0x{8 << 32 | 10:x}\nanswer 0x2\n" in out, out
+    assert open(path, "rb").read() == before
+
+
+@test
+def an_optional_device_may_be_missing():
+    devices = [("disk", BLOCK, "optional"), ("service", NET, "optional")]
+    expect(guest("show exit 6", devices), 6, "attached 0x0.*attached 0x0", "^$")
+    expect(guest("show exit 6", devices, [f"--block:disk={disk()}"]), 6,
+           "attached 0x1.*attached 0x0", "^$")
+    expect(guest("exit 6", devices, ["--block:dusk=x"]), 1, "^$",
+           "not declared in manifest: 'dusk'")
+    expect(guest("exit 6", [*devices, ("other", NET)]), 1, "^$",
+           "Device 'other' of type NET_BASIC declared but not attached")
+
+
+@test
+def it_stands_in_for_solo5s_tenders():
+    for name in ("solo5-spt", "solo5-hvt"):
+        path = os.path.join(FOLDER, name)
+        os.symlink(TENDER, path)
+
+        def stand_in(*words):
+            result = subprocess.run([path, *words], stdin=subprocess.DEVNULL,
+                                    capture_output=True, text=True, timeout=20)
+            return result.returncode, result.stdout, result.stderr
+
+        expect(stand_in("--version"), 0, "^$", f"^{name} tender, version ")
+        expect(stand_in("--nonsense", image()), 1, "^$",
+               f"^{name}: Invalid option: `--nonsense'\nUsage: {name} ")
+        # As albatross starts it, and urunc.
+        expect(stand_in("--name=web", "--mem=32", "--", image(), "exit", "7"),
+               7)
+        expect(stand_in("--mem=32", "", image(), "", "a", "", "b"), 0,
+               "^words: a  b\n$")
+        expect(stand_in("--mem=32", "--", image(), "--", "--mem=1"), 0,
+               "^words:-- --mem=1\n$")
 
 
 @test

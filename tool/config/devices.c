@@ -38,6 +38,13 @@ static const struct cfg_device block = {
     .manifest = "BLOCK",
 };
 
+static const struct cfg_device optional_block = {
+    .name = "block",
+    .header = "<platform/devices.h>",
+    .connect = "block_connect_optional",
+    .manifest = "OPTIONAL_BLOCK",
+};
+
 cfg_pbufs cfg_pbufs_default(void)
 {
     return cfg_new(cfg_pbufs, &pbufs, cfg_packet_buffer_count(),
@@ -70,6 +77,11 @@ cfg_netif cfg_netif_default(void)
 cfg_block cfg_block_named(const char *name)
 {
     return cfg_new(cfg_block, &block, cfg_text(name));
+}
+
+cfg_block cfg_block_named_optional(const char *name)
+{
+    return cfg_new(cfg_block, &optional_block, cfg_text(name));
 }
 
 /* "PREFIX-NAME", or "NAME" without a prefix. */
