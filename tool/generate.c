@@ -993,9 +993,9 @@ static void generate_json(const struct plan *plan, const char *folder)
         const char *type = node->device->manifest;
         if (type == NULL)
             continue;
-        json_t *entry = json_pack("{s:s, s:s}", "name",
-                                  node_text(graph, node->inputs[0]->chosen),
-                                  "type", type);
+        json_t *entry =
+            json_pack("{s:s, s:s}", "name",
+                      node_text(graph, node->inputs[0]->chosen), "type", type);
         static const char optional[] = "OPTIONAL_";
         if (strncmp(type, optional, strlen(optional)) == 0) {
             json_object_set_new(entry, "type",

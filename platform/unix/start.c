@@ -16,10 +16,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "abi/fata.h"
 #include "base/bootargs.h"
 #include "base/fmt.h"
 #include "platform/unikernel.h"
-#include "abi/fata.h"
 #include "platform/unix/unix.h"
 
 enum {
