@@ -17,6 +17,8 @@ would do (make -n): it is `make test` that runs this.
 
 # test: limit 400
 """
+import configparser
+import json
 import os
 import re
 import shutil
@@ -24,6 +26,12 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+
+try:
+    import yaml
+except ImportError:
+    yaml = None
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "test/e2e"))
@@ -167,6 +175,37 @@ def the_command_reference_holds_word_for_word():
 @test
 def the_page_on_the_shared_library_runs():
     execute("docs/sockets.md")
+
+
+@test
+def the_page_on_deploying_holds_as_far_as_it_can_run_here():
+    lib.need("skopeo", "umoci")
+    execute("docs/deploy.md")
+
+
+@test
+def what_is_for_other_programs_can_be_read_by_them():
+    count = 0
+    for page in ("docs/deploy.md",):
+        with open(os.path.join(tree, page), encoding="utf-8") as f:
+            text = f.read()
+        for kind, _, body in BLOCK.findall(text):
+            if kind == "json":
+                json.loads(body)
+            elif kind == "toml":
+                tomllib.loads(body)
+            elif kind == "ini":
+                # Keys that come again are another of their kind to systemd.
+                configparser.RawConfigParser(strict=False).read_string(body)
+            elif kind == "yaml" and yaml:
+                assert all(isinstance(part, dict) and "kind" in part
+                           for part in yaml.safe_load_all(body)), body
+            else:
+                continue
+            count += 1
+    assert count >= 3, count
+    if yaml is None:
+        lib.skip("PyYAML is not installed: YAML was not read")
 
 
 @test

@@ -412,7 +412,7 @@ def every_command_has_help(tmp):
     listed = out.partition("Commands:")[2].partition("Options")[0]
     commands = re.findall(r"^  ([a-z]+)  ", listed, re.M)
     check(commands == ["new", "configure", "describe", "build", "run",
-                       "inspect", "ps", "stats", "connections", "audit",
+                       "inspect", "pack", "ps", "stats", "connections", "audit",
                        "clean", "help"],
           commands)
     for command in commands + ["crunch", "link-check", "stamp"]:

@@ -34,6 +34,7 @@ int command_stats(const struct command *command, const char *const *words);
 int command_connections(const struct command *command,
                         const char *const *words);
 int command_inspect(const struct command *command, const char *const *words);
+int command_pack(const struct command *command, const char *const *words);
 int command_stamp(const struct command *command, const char *const *words);
 int command_link_check(const struct command *command, const char *const *words);
 

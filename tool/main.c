@@ -175,6 +175,63 @@ const struct command commands[] = {
             "  fata inspect dist/www.spt\n",
     },
     {
+        .name = "pack",
+        .about = "pack an image for containers, clusters and hypervisors",
+        .run = command_pack,
+        .usage = "fata pack -f FORMAT [-o FILE] [OPTION]... IMAGE "
+                 "[ARGUMENT]...",
+        .details =
+            "Write IMAGE, one for spt, hvt or virtio, as others take it. The\n"
+            "words after it are the unikernel's boot arguments. The same\n"
+            "image, options and arguments give the same bytes.\n"
+            "\n"
+            "Formats:\n"
+            "  oci                     an OCI image-layout folder, or with "
+            "-o FILE.tar\n"
+            "                          a tar of it, for containerd, "
+            "Kubernetes and\n"
+            "                          Nomad with the runtime urunc\n"
+            "  libvirt                 the XML of a domain that boots IMAGE "
+            "(virtio)\n"
+            "  xl                      the configuration of a PVH guest of Xen "
+            "(virtio)\n"
+            "\n"
+            "Options:\n"
+            "  -f, --format FORMAT     one of those\n"
+            "  -o, --output FILE       usual: IMAGE.FORMAT\n"
+            "      --monitor NAME      oci: what urunc runs a virtio image "
+            "with: qemu\n"
+            "                          (usual) or firecracker\n"
+            "      --type NAME         oci: as whose unikernel: mirage "
+            "(usual), "
+            "unikraft\n"
+            "                          (usual for firecracker), or linux, "
+            "which passes\n"
+            "                          environment variables on\n"
+            "      --tag NAME          oci: the image's tag (latest)\n"
+            "      --container         oci: an ordinary container that any "
+            "runtime\n"
+            "                          starts, with our tender in it (spt, "
+            "hvt)\n"
+            "      --disk FILE         oci: put FILE inside, for the block "
+            "device\n"
+            "      --net DEVICE=HOW    container: the tap (tap0); libvirt, xl: "
+            "the\n"
+            "                          bridge to attach the network device "
+            "to\n"
+            "      --block DEVICE=FILE container, libvirt, xl: the disk of the "
+            "block\n"
+            "                          device\n"
+            "      --mem MIB           memory for it (libvirt, xl: 64)\n"
+            "      --help              print this help and exit\n"
+            "\n"
+            "Examples:\n"
+            "  fata pack -f oci -o www.tar dist/www.spt --port=8080\n"
+            "  fata pack -f oci --monitor firecracker dist/www.virtio\n"
+            "  fata pack -f libvirt dist/www.virtio --ipv4=10.0.0.2/24\n",
+        .words_follow = true,
+    },
+    {
         .name = "ps",
         .about = "list the unikernels that run",
         .run = command_ps,
