@@ -44,3 +44,9 @@ build/san/platform/virtio/fdt_test: build/san/platform/virtio/fdt.o
 build/fuzz/platform/virtio/fdt_fuzz: build/fuzz/platform/virtio/fdt.o
 build/fuzz/platform/ring_fuzz: build/fuzz/platform/ring.o build/fuzz/platform/vnet.o
 build/san/platform/cpu/aarch64/paging_test: build/san/platform/cpu/aarch64/paging.o
+build/san/platform/virtio/cmdline_test: build/san/platform/virtio/cmdline.o
+build/fuzz/platform/virtio/cmdline_fuzz: build/fuzz/platform/virtio/cmdline.o
+build/san/platform/virtio/x86_64/boot_test: build/san/platform/virtio/x86_64/boot.o \
+  build/san/platform/virtio/x86_64/acpi.o
+build/fuzz/platform/virtio/x86_64/boot_fuzz: build/fuzz/platform/virtio/x86_64/boot.o \
+  build/fuzz/platform/virtio/x86_64/acpi.o

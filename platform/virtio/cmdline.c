@@ -127,7 +127,7 @@ static bool take_number(struct bytes *rest, uint64_t *value)
     }
     for (; n < rest->len; n++) {
         uint8_t c = rest->at[n];
-        unsigned digit = c - '0';
+        unsigned digit = c >= '0' && c <= '9' ? c - '0' : UINT8_MAX;
         if (base == 16 && (c | 0x20) >= 'a' && (c | 0x20) <= 'f')
             digit = (c | 0x20U) - 'a' + 10;
         if (digit >= base)
@@ -289,7 +289,7 @@ static bool is_for_a_kernel(const struct word *word)
     if (word->has_value)
         name = bytes_first(name, name.len - word->value.len - 1);
     /* As i8042.noaux, random.trust_cpu, vfs.fstab, env.vars. */
-    if (word->has_value && contains(name, '.'))
+    if (name.at[0] != '-' && contains(name, '.'))
         return true;
     for (size_t i = 0; i < COUNT_OF(keys); i++)
         if (bytes_equal(name, bytes_of_string(keys[i])))
