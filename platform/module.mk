@@ -50,3 +50,11 @@ build/san/platform/virtio/x86_64/boot_test: build/san/platform/virtio/x86_64/boo
   build/san/platform/virtio/x86_64/acpi.o
 build/fuzz/platform/virtio/x86_64/boot_fuzz: build/fuzz/platform/virtio/x86_64/boot.o \
   build/fuzz/platform/virtio/x86_64/acpi.o
+
+# Tests of virtio drivers run them against a model of a device.
+VIRTIO_TESTED = $(patsubst %,build/san/platform/%.o,vnet virtio/block \
+                  virtio/console virtio/look virtio/mmio virtio/net virtio/pci \
+                  virtio/queue virtio/rng virtio/transport)
+$(patsubst %,build/san/platform/virtio/%_test,transport queue net block \
+    rng): $(VIRTIO_TESTED)
+build/fuzz/platform/virtio/device_fuzz: $(VIRTIO_TESTED:build/san/%=build/fuzz/%)
