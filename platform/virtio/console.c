@@ -32,7 +32,8 @@ struct virtio_console *virtio_console_start(struct virtio_device *device,
         !virtio_agree(device, offered & VIRTIO_F_COMMON) ||
         !virtq_init(&console->tx, device, TX, BUFFERS, arena))
         return NULL;
-    for (uint8_t i = 0; i < BUFFERS; i++)
+    /* A short queue holds fewer. */
+    for (uint8_t i = 0; i < console->tx.size; i++)
         console->idle[console->idle_count++] = i;
     virtio_go(device);
     return console;

@@ -466,6 +466,7 @@ struct platform {
     struct arena arena;
     char said[2048]; /* on the console, as a string */
     uint64_t now;
+    uint64_t tick; /* how much later it is each time somebody asks */
     bool no_entropy;
     uint32_t waits;
     void (*asleep)(void); /* what happens while it sleeps */
@@ -484,7 +485,7 @@ void platform_console_write(struct platform *p, struct bytes text)
 
 uint64_t platform_clock_monotonic(struct platform *p)
 {
-    return p->now += 100;
+    return p->now += p->tick;
 }
 
 uint64_t platform_wait(struct platform *p, uint64_t deadline)
@@ -538,10 +539,14 @@ static inline void model_begin(uint32_t id, uint64_t features)
     for (int i = 0; i < MODEL_QUEUES; i++)
         model.queues[i].most = 256;
     model_function(0x1040 + id);
-    memory_allow(model_memory, sizeof model_memory);
-    memset(model_memory, 0, sizeof model_memory);
+    size_t used = 0; /* by the last one */
+    if (platform.arena.at != NULL)
+        used = (size_t)(platform.arena.at - model_memory);
+    memory_allow(model_memory, used);
+    memset(model_memory, 0, used);
     platform = (struct platform){
         .arena = {.at = model_memory, .room = sizeof model_memory},
+        .tick = 100,
     };
 }
 
