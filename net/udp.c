@@ -21,7 +21,6 @@ struct udp_socket {
     struct fata_udp socket;
     struct hash_entry entry;
     struct udp *udp;
-    uint16_t port;
     fata_udp_receive *receive;
     void *context;
     struct fata_ip groups[UDP_GROUPS]; /* joined; none: free */
@@ -93,9 +92,8 @@ enum err udp_bind(struct udp *udp, uint16_t port, fata_udp_receive *receive,
     if (s == NULL)
         return ERR_FULL;
     *s = (struct udp_socket){
-        .socket = {.stack = udp->stack},
+        .socket = {.stack = udp->stack, .port = port},
         .udp = udp,
-        .port = port,
         .receive = receive,
         .context = context,
     };
@@ -175,7 +173,7 @@ static enum err send_datagram(struct udp_socket *s,
     if (data.len > most || peer->port == 0)
         return ERR_INVALID;
     struct fata_udp_header h = {
-        .source = s->port,
+        .source = s->socket.port,
         .destination = peer->port,
         .len = (uint16_t)(FATA_UDP_HEADER_LEN + data.len),
     };

@@ -54,8 +54,9 @@ struct fata_net_options {
 };
 
 /*
- * Start a stack. NULL: EINVAL (an option makes no sense), ENOMEM, or what
- * attaching to the tap gave. fata_net_error tells more, in a sentence.
+ * Start a stack. NULL: EINVAL (an option makes no sense), ENOMEM, EIO (no
+ * entropy), or what attaching to the tap gave. fata_net_error tells more, in a
+ * sentence.
  */
 struct fata_net *fata_net_open(const struct fata_net_options *options);
 

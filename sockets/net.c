@@ -317,8 +317,8 @@ static void choose_mac(struct fata_net *net, const uint8_t mac[FATA_MAC_LEN])
     net->netif.mac[0] = (uint8_t)((net->netif.mac[0] & 0xfc) | 2);
 }
 
-/* All but memory and interface, which are there. */
-static bool start(struct fata_net *net, const struct fata_net_options *options)
+/* All but memory and interface, which are there. 0, or why not. */
+static int start(struct fata_net *net, const struct fata_net_options *options)
 {
     uint8_t text[256] = {0};
     struct writer why = writer_to(text, sizeof text - 1);
@@ -331,13 +331,13 @@ static bool start(struct fata_net *net, const struct fata_net_options *options)
     if (options->ipv4 != NULL && !parse_net(options->ipv4, &address)) {
         explain("ipv4 %s: give an address and prefix length, as in 10.0.0.2/24",
                 options->ipv4);
-        return false;
+        return EINVAL;
     }
     if (options->gateway != NULL &&
         !fata_ip_parse(bytes_of_string(options->gateway), &gateway)) {
         explain("gateway %s: give an address, as in 10.0.0.1",
                 options->gateway);
-        return false;
+        return EINVAL;
     }
     log_init(&net->log, log_line, log_now, net);
     if (!log_configure(&net->log,
@@ -346,7 +346,7 @@ static bool start(struct fata_net *net, const struct fata_net_options *options)
                        &wrong)) {
         explain("log: %.*s makes no sense: give levels as in *:info",
                 (int)wrong.len, (const char *)wrong.at);
-        return false;
+        return EINVAL;
     }
     net->clock.ops = &clock_ops;
     net->env = (struct fata_env){
@@ -361,7 +361,7 @@ static bool start(struct fata_net *net, const struct fata_net_options *options)
     };
     if (!start_random(net, options->seed)) {
         explain("the system gives no entropy");
-        return false;
+        return EIO;
     }
     choose_mac(net, options->mac);
     net->netif.ops = &netif_ops;
@@ -371,15 +371,16 @@ static bool start(struct fata_net *net, const struct fata_net_options *options)
         loop_init(&net->loop, &net->arena, &loop_options, net_now(net)) != OK ||
         pbuf_pool_init(&net->pbufs, &net->arena, buffers, buffers) != OK) {
         explain("no memory");
-        return false;
+        return ENOMEM;
     }
-    if (stack_connect(&net->env, &why, &net->stack, &net->netif, address,
-                      gateway) != OK) {
+    enum err err = stack_connect(&net->env, &why, &net->stack, &net->netif,
+                                 address, gateway);
+    if (err != OK) {
         explain("%s", (const char *)text);
-        return false;
+        return err == ERR_FULL ? ENOMEM : EINVAL;
     }
     net_run(net);
-    return true;
+    return 0;
 }
 
 API struct fata_net *fata_net_open(const struct fata_net_options *options)
@@ -421,9 +422,10 @@ API struct fata_net *fata_net_open(const struct fata_net_options *options)
         return NULL;
     }
     net->arena = (struct arena){.at = net->memory, .room = net->memory_size};
-    if (!start(net, options)) {
+    int error = start(net, options);
+    if (error != 0) {
         fata_net_close_all(net);
-        errno = EINVAL;
+        errno = error;
         return NULL;
     }
     return net;

@@ -235,7 +235,7 @@ static int bind_datagram(struct socket *s, uint16_t port)
     if (fata_udp_bind(s->net->stack, port, on_datagram, s, &s->udp) != OK)
         return fail(port == 0 ? EADDRNOTAVAIL : EADDRINUSE);
     s->bound = true;
-    s->port = port;
+    s->port = s->udp->port;
     return 0;
 }
 

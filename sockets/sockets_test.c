@@ -228,7 +228,7 @@ static void datagrams_are_sent_and_received_with_their_peers(void)
 {
     struct pair pair = start(4);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)};
-    struct sockaddr_in to = address_of("b", 53), from = {0};
+    struct sockaddr_in to = address_of("b", 53), from = {0}, own = {0};
     socklen_t len = sizeof from;
     char text[8] = {0};
     int b = fata_net_socket(pair.b, AF_INET, SOCK_DGRAM, 0);
@@ -237,11 +237,14 @@ static void datagrams_are_sent_and_received_with_their_peers(void)
     CHECK(fata_net_bind(pair.b, b, ADDRESS(at)) == 0);
     CHECK(fata_net_write(pair.a, a, "x", 1) == -1 && errno == EDESTADDRREQ);
     CHECK(fata_net_sendto(pair.a, a, "question", 8, ADDRESS(to)) == 8);
+    len = sizeof own;
+    CHECK(fata_net_getsockname(pair.a, a, (struct sockaddr *)&own, &len) == 0);
     pass(&pair, 1);
     CHECK(fata_net_recvfrom(pair.b, b, text, 4, (struct sockaddr *)&from,
                             &len) == 4);
     CHECK(memcmp(text, "ques", 4) == 0 && len == sizeof from);
     CHECK(from.sin_addr.s_addr == htonl(0x0a000001));
+    CHECK(own.sin_port == from.sin_port && own.sin_port != 0);
     CHECK(fata_net_sendto(pair.b, b, "answer", 6, ADDRESS(from)) == 6);
     pass(&pair, 1);
     CHECK(fata_net_read(pair.a, a, text, sizeof text) == 6);

@@ -92,6 +92,7 @@ struct fata_listener {
 
 struct fata_udp {
     struct fata_stack *stack;
+    uint16_t port; /* ours, also if the stack chose it */
 };
 
 /*
