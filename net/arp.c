@@ -95,6 +95,8 @@ static void enter(struct arp *arp, struct arp_entry *entry,
     arp->counts[entry->state]--;
     entry->state = state;
     entry->when = when;
+    if (state == ARP_REACHABLE)
+        entry->confirmed = true;
     list_append(&arp->lists[state], &entry->link);
     arp->counts[state]++;
 }
@@ -297,6 +299,20 @@ static void challenge(struct arp *arp, struct arp_entry *entry,
     }
 }
 
+/* A stale entry's station moved, for all we know: where it never answered us,
+ * that is believed; else asked about, as it is when the entry is fresh. */
+static void move(struct arp *arp, struct arp_entry *entry,
+                 const uint8_t to[FATA_MAC_LEN], uint64_t now,
+                 struct arp_out *out)
+{
+    if (entry->confirmed) {
+        challenge(arp, entry, to, now, out);
+        return;
+    }
+    memcpy(entry->mac, to, FATA_MAC_LEN);
+    arp->counters.changes++;
+}
+
 void arp_confirm(struct arp *arp, uint32_t ip, uint64_t now)
 {
     struct arp_entry *entry = find(arp, ip);
@@ -340,11 +356,8 @@ static void input_reply(struct arp *arp, struct arp_entry *entry,
             challenge(arp, entry, packet->sender_mac, now, out);
         break;
     case ARP_STALE:
-        /* A gratuitous reply: the station moved, for all we know. */
-        if (!same) {
-            memcpy(entry->mac, packet->sender_mac, FATA_MAC_LEN);
-            arp->counters.changes++;
-        }
+        if (!same)
+            move(arp, entry, packet->sender_mac, now, out);
         break;
     case ARP_STATES:
         break;
@@ -377,11 +390,10 @@ static void learn(struct arp *arp, const struct fata_arp *packet, uint64_t now,
         enter(arp, entry, ARP_PROBING, time_add(now, ARP_INTERVAL));
         break;
     case ARP_STALE:
-        if (!same) {
-            memcpy(entry->mac, packet->sender_mac, FATA_MAC_LEN);
-            arp->counters.changes++;
-        }
-        enter(arp, entry, ARP_STALE, now);
+        if (!same)
+            move(arp, entry, packet->sender_mac, now, out);
+        if (entry->state == ARP_STALE)
+            enter(arp, entry, ARP_STALE, now);
         break;
     case ARP_PROBING:
     case ARP_REACHABLE:
@@ -517,7 +529,7 @@ static void tick_probing(struct arp *arp, struct arp_entry *entry, uint64_t now,
     }
     report(out, ARP_CHANGED, entry);
     arp->counters.changes++;
-    entry->challenged = false;
+    entry->challenged = entry->confirmed = false;
     memcpy(entry->mac, entry->challenger, FATA_MAC_LEN);
     enter(arp, entry, ARP_STALE, now);
 }

@@ -58,6 +58,7 @@ struct arp_entry {
     enum arp_state state;
     uint8_t tries; /* requests sent in this state */
     bool challenged;
+    bool confirmed; /* `mac` has answered a question of ours */
     uint8_t mac[FATA_MAC_LEN];
     uint8_t challenger[FATA_MAC_LEN]; /* who claims it too, if challenged */
     struct pbuf_queue held;           /* of ARP_INCOMPLETE */

@@ -312,6 +312,29 @@ static void a_confirmed_address_changes_hands_when_its_owner_is_silent(void)
     CHECK(believes(PEER, other_mac));
 }
 
+static void a_confirmed_address_is_kept_when_it_got_old_too(void)
+{
+    struct arp_out out;
+
+    for (int operation = FATA_ARP_REQUEST; operation <= FATA_ARP_REPLY;
+         operation++) {
+        set_up();
+        resolve_peer();
+        CHECK_EQ(tick_until(now + SECONDS(600), &out), 0);
+        out = input((enum fata_arp_operation)operation, other_mac, PEER, US);
+        CHECK(believes(PEER, fake_peer_mac));
+        /* Its owner is asked; silent, it is believed to have moved. */
+        (void)tick_until(now + SECONDS(3), &out);
+        CHECK_EQ(out.news, ARP_CHANGED);
+        CHECK(believes(PEER, other_mac));
+    }
+    /* Of who never answered us the last word counts. */
+    set_up();
+    (void)input(FATA_ARP_REQUEST, fake_peer_mac, PEER, US);
+    (void)input(FATA_ARP_REPLY, other_mac, PEER, US);
+    CHECK(believes(PEER, other_mac));
+}
+
 static void an_entry_gets_old_and_is_asked_about_only_when_used(void)
 {
     uint8_t mac[FATA_MAC_LEN];
@@ -481,6 +504,7 @@ int main(void)
     RUN(a_reply_that_is_not_to_us_does_not_resolve);
     RUN(a_confirmed_address_is_kept_while_its_owner_answers);
     RUN(a_confirmed_address_changes_hands_when_its_owner_is_silent);
+    RUN(a_confirmed_address_is_kept_when_it_got_old_too);
     RUN(an_entry_gets_old_and_is_asked_about_only_when_used);
     RUN(an_entry_whose_station_answers_the_probe_is_fresh_again);
     RUN(who_else_uses_our_address_is_reported_and_told_now_and_then);
