@@ -478,8 +478,11 @@ static enum err send_packet(struct ip *ip, const struct ip_send *how,
     if (way != WAY_SELF)
         mtu = how->may_fragment ? mtu_of(v6, way, &how->destination)
                                 : link_mtu(v6);
-    if (FATA_IPV6_HEADER_LEN + len > mtu && p->gso_size == 0) {
-        if (!how->may_fragment)
+    uint32_t largest = len;
+    if (p->gso_size != 0)
+        largest = p->transport_len + (uint32_t)p->gso_size;
+    if (FATA_IPV6_HEADER_LEN + largest > mtu) {
+        if (!how->may_fragment || p->gso_size != 0)
             return ERR_INVALID;
         if (p->checksum_offset != 0)
             ip_complete_checksum(p, 0);

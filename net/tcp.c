@@ -513,9 +513,12 @@ void tcp_conn_timer(struct timer *timer, uint64_t now)
             c->impatient = true;
             tcp_conn_work(c);
         }
-        if (now >= c->retransmit_at)
+        const struct tcp_sending *x = c->sending;
+        bool lossy = x != NULL && now >= x->loss_at;
+        /* A loss probe has the timeout wait for what it tells. */
+        if (now >= c->retransmit_at && !(lossy && x->probe_due))
             retransmission_timeout(c, now);
-        else if (c->sending != NULL && now >= c->sending->loss_at)
+        else if (lossy)
             tcp_recovery_timer(c);
     }
     if (c->state != TCP_CLOSED) {

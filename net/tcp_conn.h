@@ -55,6 +55,7 @@ enum {
     TCP_DEFAULT_MSS_V6 = 1220,
     TCP_MIN_MSS = 88, /* below it a peer makes us send mostly headers */
     TCP_SCALE = 7,    /* ours: windows up to 8 MB */
+    TCP_TIME_WAIT_ANSWERS = 64, /* that are counted apart */
     /* Ours at first, and the most it usually grows to. */
     TCP_RECEIVE_FIRST = 64 * 1024,
     TCP_RECEIVE_BUFFER = 4 * 1024 * 1024,
@@ -348,6 +349,7 @@ struct tcp {
     uint32_t *time_wait_buckets; /* the first of each, see tcp_time_wait */
     uint32_t time_wait_mask;
     uint32_t time_wait_oldest, time_wait_newest;
+    uint16_t time_wait_answered[TCP_TIME_WAIT_ANSWERS]; /* when; by hash */
     struct timer time_wait_timer;
     struct tcp_counters counters;
 };
@@ -472,8 +474,11 @@ void tcp_listener_input(struct tcp_listener *l, struct ip_in *packet,
 void tcp_conn_learn(struct tcp_conn *c, const struct tcp_segment *syn);
 /* Begin to control congestion; `repeated`: the SYN was. */
 void tcp_conn_pace(struct tcp_conn *c, bool repeated);
-/* Whether an ACK may challenge the peer now (RFC 5961); counted as if it did.
- * `last`: when that was the last time. */
+/* Whether what nobody asked for may be answered now: once in a while, each
+ * connection counting for itself (RFC 5961 section 7). `last`: when it last
+ * was. */
+bool tcp_may_answer(struct tcp *tcp, uint16_t *last);
+/* The same of an ACK that challenges the peer; counted as if it did. */
 bool tcp_may_challenge(struct tcp *tcp, uint16_t *last);
 
 /* tcp_time_wait.c: tables for `count` of them, from the arena. */
@@ -581,6 +586,8 @@ const char *tcp_state_name(enum tcp_state state);
 void tcp_conn_tell(const struct tcp_conn *c, struct fata_tcp_info *info);
 
 /* tcp_path.c: how large a segment the path takes */
+/* The link takes no segment so large. True: c->mss has become smaller. */
+bool tcp_path_refused(struct tcp_conn *c);
 /* c->mss was agreed on. */
 void tcp_path_learn(struct tcp_conn *c);
 /* An ICMP error quotes `seq`, which is in flight. */

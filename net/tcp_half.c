@@ -157,6 +157,12 @@ static void syn_input(struct tcp_listener *l, const struct tcp_segment *s,
     struct tcp *tcp = l->tcp;
     struct tcp_half *h = half_new(l, tuple, hash);
 
+    /* A cookie cannot begin beyond what the old connection sent. Who had that
+     * is no forged address, unlike, most likely, the oldest of these. */
+    if (h == NULL && before != NULL && !list_empty(&l->halves)) {
+        tcp_half_free(CONTAINER_OF(l->halves.next, struct tcp_half, link));
+        h = half_new(l, tuple, hash);
+    }
     if (h == NULL) {
         send_cookie(l, s, tuple);
         return;
@@ -378,7 +384,8 @@ void tcp_half_input(struct tcp_half *h, struct ip_in *packet,
          * section 3.10.7.4, first: what is out of the window is answered. */
         if ((s->flags & TCP_SYN) && !is_ecn_setup(s))
             h->offer.ecn = false; /* it tries without (RFC 3168 s6.1.1.1) */
-        half_answer(h);
+        if (tcp_may_answer(tcp, &h->challenged))
+            half_answer(h);
     } else if (!(s->flags & TCP_ACK)) {
         /* Fifth: drop. */
     } else if (s->ack != h->iss + 1) {

@@ -45,9 +45,7 @@ void tcp_conn_pace(struct tcp_conn *c, bool repeated)
         c->cc.cwnd = c->mss; /* RFC 5681 section 3.1 */
 }
 
-/* An ACK that makes a confused or forged peer show itself (RFC 5961), at most
- * one in a while, each connection counting for itself (section 7). */
-bool tcp_may_challenge(struct tcp *tcp, uint16_t *last)
+bool tcp_may_answer(struct tcp *tcp, uint16_t *last)
 {
     /* This wraps within a minute or so: one more may be held back. */
     uint16_t now = (uint16_t)tcp_clock(tcp);
@@ -58,6 +56,14 @@ bool tcp_may_challenge(struct tcp *tcp, uint16_t *last)
         return false;
     }
     *last = now;
+    return true;
+}
+
+/* An ACK that makes a confused or forged peer show itself (RFC 5961). */
+bool tcp_may_challenge(struct tcp *tcp, uint16_t *last)
+{
+    if (!tcp_may_answer(tcp, last))
+        return false;
     tcp->counters.challenges++;
     return true;
 }
@@ -518,6 +524,8 @@ static void synchronized_input(struct tcp_conn *c, const struct tcp_segment *s,
     remember_timestamp(c, s);
     if (!ack_input(c, s, data_len))
         goto drop;
+    c->heard = tcp_clock(tcp);
+    c->keep_asked = 0;
     fin_acknowledged(c);
     if (c->state == TCP_CLOSED)
         goto drop;
@@ -565,8 +573,6 @@ void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
 {
     uint32_t data_len = (uint32_t)pbuf_total(packet->data);
 
-    c->heard = tcp_clock(c->tcp);
-    c->keep_asked = 0;
     if (c->state == TCP_SYN_SENT) {
         syn_sent_input(c, s,
                        data_len + ((s->flags & TCP_SYN) != 0) +

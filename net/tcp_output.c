@@ -52,11 +52,13 @@ static uint16_t window_field(struct tcp_conn *c)
 
 /*
  * Header, checksum, and away with it. If `partial`, the device completes the
- * checksum, to which the field then holds the pseudo-header's part.
+ * checksum, to which the field then holds the pseudo-header's part. What does
+ * not get out is lost like any other packet; but ERR_INVALID: the link takes
+ * none so large.
  */
-static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
-                        const struct tcp_segment *s, enum ip_ecn ecn,
-                        bool partial, struct packet *p)
+static enum err send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
+                            const struct tcp_segment *s, enum ip_ecn ecn,
+                            bool partial, struct packet *p)
 {
     struct checksum sum = {0};
     uint32_t len = tcp_segment_len(s);
@@ -88,8 +90,7 @@ static void send_packet(struct tcp *tcp, const struct tcp_tuple *tuple,
         .ecn = ecn,
     };
     tcp->counters.segments_out++;
-    /* What does not get out is lost like any other packet. */
-    (void)ip_send(tcp->ip, &how, p);
+    return ip_send(tcp->ip, &how, p);
 }
 
 void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -97,7 +98,7 @@ void tcp_send_bare(struct tcp *tcp, const struct tcp_tuple *tuple,
 {
     struct packet p;
     packet_init(&p);
-    send_packet(tcp, tuple, s, IP_ECN_NONE, false, &p);
+    (void)send_packet(tcp, tuple, s, IP_ECN_NONE, false, &p);
 }
 
 void tcp_send_reset(struct tcp *tcp, const struct tcp_tuple *tuple,
@@ -301,14 +302,22 @@ static uint32_t send_segment(struct tcp_conn *c, struct tcp_cursor *at,
     if (seq + len == c->snd_una + c->send_bytes && len > 0)
         s.flags |= TCP_PSH;
     enum ip_ecn ecn = IP_ECN_NONE;
-    if (seq_lt(seq, c->snd_max)) {
-        tcp->counters.retransmitted++;
-        c->retransmitted++;
-    } else if (c->ecn && len > 0 && !c->probing) {
+    bool again = seq_lt(seq, c->snd_max) && !c->probing;
+    if (c->ecn && len > 0 && seq == c->snd_max && !c->probing)
         ecn = mark_new(c, &s);
+    if (send_packet(tcp, &c->tuple, &s, ecn, c->sums && len > 0, &p) ==
+            ERR_INVALID &&
+        tcp_path_refused(c)) {
+        at->piece = NULL;
+        c->ack_now = true; /* it went with the segment */
+        tcp_conn_work(c);
+        return 0;
     }
     tcp->counters.bytes_out += len;
-    send_packet(tcp, &c->tuple, &s, ecn, c->sums && len > 0, &p);
+    if (again) {
+        tcp->counters.retransmitted++;
+        c->retransmitted++;
+    }
     return len + fin;
 }
 

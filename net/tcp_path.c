@@ -108,6 +108,18 @@ void tcp_path_too_big(struct tcp_conn *c, uint32_t seq, uint16_t mtu)
         tcp_recovery_resend(c);
 }
 
+bool tcp_path_refused(struct tcp_conn *c)
+{
+    uint16_t mss = mss_of_route(c);
+
+    if (mss >= c->mss)
+        return false;
+    c->mss = mss;
+    c->mss_fails = 0;
+    raise_in(c, RAISE_LATER);
+    return true;
+}
+
 void tcp_path_timeout(struct tcp_conn *c)
 {
     uint32_t mtu = is_v4(c) ? BASE_MTU_V4 : BASE_MTU_V6;

@@ -143,11 +143,7 @@ static void arm_probe(struct tcp_conn *c)
             wait += ACK_DELAY_MAX;
     }
     x->probe_due = true;
-    x->loss_at = time_add(now_of(c), wait);
-    if (x->loss_at >= c->retransmit_at) {
-        x->loss_at = TIME_NEVER; /* the timeout comes first */
-        x->probe_due = false;
-    }
+    x->loss_at = time_min(time_add(now_of(c), wait), c->retransmit_at);
 }
 
 void tcp_recovery_sent(struct tcp_conn *c, uint32_t end)

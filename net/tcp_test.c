@@ -371,6 +371,182 @@ static void a_timestamp_that_went_stale_is_replaced(void)
     double_free(d);
 }
 
+/* RFC 9293 section 3.8.4: only what is of the connection shows that its peer is
+ * there. */
+static void what_is_outside_the_window_is_no_sign_of_life(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct tcp_conn *c = conn_of_flow(flow);
+    uint32_t heard = c->heard;
+    double_run(d, SECONDS(1));
+    for (unsigned flags = TCP_ACK; flags <= (TCP_ACK | TCP_RST);
+         flags += TCP_RST) {
+        struct tcp_segment s = segment_for(flow, 0x40000000, (uint8_t)flags);
+        double_deliver(d, &s, bytes_of(NULL, 0));
+    }
+    struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+    s.ack += 100000; /* what we never sent */
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(c->heard, heard);
+    deliver_bare(d, flow, TCP_ACK);
+    CHECK_EQ(c->heard, tcp_clock(d->tcp));
+    double_free(d);
+}
+
+static void a_half_open_connection_is_answered_for_but_seldom(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct tcp_segment s = syn_from(PEER_PORT);
+
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    /* A SYN once more may mean that the answer was lost. */
+    uint32_t before = d->sent_count;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(d->sent_count - before, 1);
+    for (uint32_t i = 0; i < 100; i++) {
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        struct tcp_segment ack = s;
+        ack.flags = TCP_ACK;
+        ack.seq += 0x40000000 + i;
+        double_deliver(d, &ack, bytes_of(NULL, 0));
+        double_run(d, MILLISECONDS(1));
+    }
+    CHECK_EQ(d->sent_count - before, 1);
+    CHECK_EQ(d->tcp->counters.challenges_held, 200);
+    double_free(d);
+}
+
+/* Have the connection end, this side first: it is in TIME_WAIT then. */
+static struct tcp_segment end_in_time_wait(struct double_tcp *d)
+{
+    struct tcp_segment fin = segment_for(flow, 0, TCP_FIN | TCP_ACK);
+
+    fata_flow_close(flow);
+    double_run(d, 0);
+    fin.ack++; /* our FIN */
+    double_deliver(d, &fin, bytes_of(NULL, 0));
+    CHECK_EQ(d->tcp->time_wait_pool.in_use, 1);
+    return fin;
+}
+
+static void time_wait_answers_but_seldom(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct tcp_segment fin = end_in_time_wait(d), s = fin;
+    s.flags = TCP_ACK;
+    uint32_t before = d->sent_count;
+    for (uint32_t i = 0; i < 100; i++) {
+        s.seq = fin.seq + 0x40000000 + i;
+        double_deliver(d, &s, bytes_of(NULL, 0));
+        double_run(d, MILLISECONDS(1));
+    }
+    CHECK_EQ(d->sent_count - before, 1);
+    CHECK_EQ(d->tcp->counters.challenges_held, 99);
+    /* Without its ACK a FIN comes again and again. */
+    double_deliver(d, &fin, bytes_of(NULL, 0));
+    CHECK_EQ(d->sent_count - before, 2);
+    double_free(d);
+}
+
+/* RFC 1122 section 4.2.2.13: a cookie says where it wants to begin. */
+static void who_comes_back_from_time_wait_gets_no_cookie(void)
+{
+    static const struct fata_listen_options options = {.backlog = 4};
+
+    for (uint32_t i = 0; i < 8; i++) {
+        struct double_tcp *d = begin(8, &options);
+        establish(d, PEER_PORT);
+        struct tcp_segment syn = syn_from(PEER_PORT);
+        syn.seq = end_in_time_wait(d).seq + 10;
+        uint32_t end = i << 29;
+        tcp_time_wait_next(d->tcp, NULL)->snd_nxt = end;
+        flood(d, 10);
+        uint64_t cookies = d->tcp->counters.cookies_sent;
+        double_deliver(d, &syn, bytes_of(NULL, 0));
+        CHECK_EQ(last_sent(d)->flags, TCP_SYN | TCP_ACK);
+        CHECK(seq_gt(last_sent(d)->seq, end));
+        CHECK_EQ(d->tcp->counters.cookies_sent, cookies);
+        CHECK_EQ(d->tcp->half_pool.in_use, 4);
+        double_free(d);
+    }
+}
+
+/* ---- what is sent again */
+
+/* RFC 8985 section 7.2: PTO is no later than the timeout. */
+static void a_loss_probe_does_not_leave_its_work_to_the_timeout(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct tcp_segment s = syn_from(PEER_PORT);
+    size_t taken;
+
+    s.sack_permitted = true;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    double_run(d, MILLISECONDS(100));
+    s = syn_from(PEER_PORT);
+    s.flags = TCP_ACK;
+    s.seq++;
+    s.ack = last_sent(d)->seq + 1;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    struct tcp_conn *c = conn_of_flow(flow);
+    CHECK_EQ(c->rtt.srtt, MILLISECONDS(100));
+    CHECK_EQ(c->rtt.rto, MILLISECONDS(300));
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("x"), &taken), OK);
+    double_run(d, MILLISECONDS(290));
+    uint32_t before = d->sent_count, cwnd = c->cc.cwnd;
+    double_run(d, MILLISECONDS(30));
+    CHECK_EQ(d->sent_count - before, 1);
+    CHECK_EQ(d->tcp->counters.loss_probes, 1);
+    CHECK_EQ(d->tcp->counters.timeouts, 0);
+    CHECK_EQ(c->cc.cwnd, cwnd);
+    /* And if the probe is lost as well, the timeout comes. */
+    double_run(d, MILLISECONDS(310));
+    CHECK_EQ(d->tcp->counters.timeouts, 1);
+    double_free(d);
+}
+
+static void probes_of_a_shut_window_are_no_retransmissions(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    struct tcp_segment s = segment_for(flow, 0, TCP_ACK);
+    s.window = 0;
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    CHECK_EQ(fata_flow_try_write(flow, bytes_of_string("data"), &taken), OK);
+    double_run(d, SECONDS(10));
+    CHECK(d->tcp->counters.probes > 2);
+    CHECK_EQ(d->tcp->counters.retransmitted, 0);
+    CHECK_EQ(conn_of_flow(flow)->retransmitted, 0);
+    double_free(d);
+}
+
+/* A router may say so of the link itself: IPv6 then refuses what is larger. */
+static void segments_follow_a_link_that_takes_less(void)
+{
+    static uint8_t data[5000];
+    struct double_tcp *d = begin(8, NULL);
+    size_t taken;
+
+    establish(d, PEER_PORT);
+    d->mtu = d->link_mtu = 1280;
+    CHECK_EQ(fata_flow_try_write(flow, BYTES(data), &taken), OK);
+    CHECK_EQ(taken, sizeof data);
+    uint32_t sent = 0;
+    double_run(d, MILLISECONDS(1));
+    for (uint32_t i = 0; i < d->sent_count; i++)
+        sent += d->sent[i].len;
+    CHECK_EQ(sent, sizeof data);
+    CHECK_EQ(conn_of_flow(flow)->mss, 1240);
+    CHECK_EQ(d->tcp->counters.timeouts, 0);
+    double_free(d);
+}
+
 /* ---- packet buffers, which all connections share */
 
 enum { HELD_MAX = 256 };
@@ -1141,6 +1317,13 @@ int main(void)
     RUN(syns_outside_the_window_are_challenged_but_seldom);
     RUN(empty_segments_with_old_timestamps_are_answered_but_seldom);
     RUN(a_timestamp_that_went_stale_is_replaced);
+    RUN(what_is_outside_the_window_is_no_sign_of_life);
+    RUN(a_half_open_connection_is_answered_for_but_seldom);
+    RUN(time_wait_answers_but_seldom);
+    RUN(who_comes_back_from_time_wait_gets_no_cookie);
+    RUN(a_loss_probe_does_not_leave_its_work_to_the_timeout);
+    RUN(probes_of_a_shut_window_are_no_retransmissions);
+    RUN(segments_follow_a_link_that_takes_less);
     RUN(a_writer_is_told_of_buffers_whoever_gave_them_back);
     RUN(a_starved_writer_may_close_another_and_itself);
     RUN(bytes_out_of_order_hold_few_buffers);

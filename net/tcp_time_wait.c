@@ -211,7 +211,9 @@ bool tcp_time_wait_input(struct tcp *tcp, struct tcp_time_wait *t,
         join_order(tcp, t);
         answer_from_time_wait(tcp, t);
     } else if (s->seq != t->rcv_nxt || len > 0) {
-        answer_from_time_wait(tcp, t);
+        uint32_t place = tcp_hash(tcp, &t->tuple) % TCP_TIME_WAIT_ANSWERS;
+        if (tcp_may_answer(tcp, &tcp->time_wait_answered[place]))
+            answer_from_time_wait(tcp, t);
     }
     return true;
 }
