@@ -56,9 +56,9 @@ void hvt_protect(struct platform *platform, uint64_t stack);
 void hvt_guard(void *memory, size_t size);
 
 /*
- * What the monitor may be shown of the trap that is being reported, a
- * HVT_COOKIE, or NULL if there is none.
+ * End with this status. If a trap is being reported, the monitor is shown it,
+ * and finds the registers as they were then.
  */
-const void *hvt_trap(void);
+_Noreturn void hvt_halt(int status);
 
 #endif

@@ -102,9 +102,6 @@ void *platform_counters(struct platform *platform, size_t *size)
 
 _Noreturn void platform_exit(struct platform *platform, int status)
 {
-    struct hvt_halt call = {.status = status};
-
     (void)platform;
-    for (;;)
-        hvt_call(HVT_HALT, &call);
+    hvt_halt(status);
 }

@@ -46,10 +46,6 @@ __attribute__((no_stack_protector)) _Noreturn void hvt_start(
 
 _Noreturn void freestanding_die(struct bytes message)
 {
-    struct hvt_halt call = {.cookie = (uint64_t)hvt_trap(),
-                            .status = PLATFORM_EXIT_ABORT};
-
     platform_console_write(&hvt_platform, message);
-    for (;;)
-        hvt_call(HVT_HALT, &call);
+    hvt_halt(PLATFORM_EXIT_ABORT);
 }

@@ -23,17 +23,10 @@ enum {
     FAULT_EXECUTE = 16,
 };
 
-/* The stack as the stubs below leave it. */
-struct frame {
-    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
-    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
-    uint64_t vector, error;
-    uint64_t rip, cs, flags, rsp, ss;
-};
-
 /*
  * A stub for each vector: pushes a zero where the processor pushes no error
- * code, then the vector. Interrupts only have the scratch registers saved.
+ * code, then the vector, and the registers of struct traps_frame. Interrupts
+ * only have the scratch registers saved.
  */
 void traps_stubs(void);
 void traps_interrupt_stubs(void);
@@ -143,6 +136,7 @@ static struct task task;
 static _Alignas(16) uint8_t trap_stack[STACK];
 static uint64_t segments[5] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff};
 static const struct paging *paging_in_use;
+static const struct traps_frame *taken;
 static struct bytes guards;
 
 __attribute__((used)) traps_interrupt *traps_handler;
@@ -224,6 +218,11 @@ void traps_interrupts(unsigned count, traps_interrupt *handler)
                  (uint64_t)traps_interrupt_stubs + i * (uint64_t)STUB_BYTES, 0);
 }
 
+const struct traps_frame *traps_taken(void)
+{
+    return taken;
+}
+
 void traps_name_guard(const void *memory, size_t size)
 {
     const uint8_t *from = memory, *to = from + size;
@@ -259,10 +258,9 @@ static const char *explain(uint64_t address, uint64_t error)
 }
 
 static _Noreturn __attribute__((used)) void report(
-    const struct frame *f) __asm__("traps_report");
-static _Noreturn void report(const struct frame *f)
+    const struct traps_frame *f) __asm__("traps_report");
+static _Noreturn void report(const struct traps_frame *f)
 {
-    static bool reporting;
     static char text[1024];
     struct writer w = writer_to(text, sizeof text);
     const char *name =
@@ -270,9 +268,9 @@ static _Noreturn void report(const struct frame *f)
     uint64_t cr2;
 
     /* A trap in here, or in what prints, is to end as well. */
-    if (reporting)
+    if (taken != NULL)
         freestanding_die(TEXT("trap: another one while reporting\n"));
-    reporting = true;
+    taken = f;
 
     __asm__ volatile("movq %%cr2, %0" : "=r"(cr2));
     fmt_put(&w, "trap: %s at 0x%llx", name, (unsigned long long)f->rip);

@@ -20,6 +20,17 @@ enum {
     TRAPS_INTERRUPTS_MAX = 36 /* vectors after them, for devices */
 };
 
+/* The registers when a trap was taken. */
+struct traps_frame {
+    uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+    uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+    uint64_t vector, error;
+    uint64_t rip, cs, flags, rsp, ss;
+};
+
+/* Those of the trap that is being reported; NULL if none is. */
+const struct traps_frame *traps_taken(void);
+
 /*
  * Take traps from now on; a new segment table is loaded as well. `paging` (may
  * be NULL) tells reports what lies at an address. They are given to

@@ -8,6 +8,8 @@
 
 enum { MSR_FS_BASE = 0xc0000100 };
 
+static_assert(offsetof(struct traps_frame, rax) == 112, "as below");
+
 /* From the linker script: where pages of constants and of data begin. */
 extern const uint8_t hvt_constants[], hvt_data[];
 
@@ -69,7 +71,47 @@ void hvt_guard(void *memory, size_t size)
         traps_name_guard(memory, size);
 }
 
-const void *hvt_trap(void)
+_Noreturn void hvt_halt(int status)
 {
-    return NULL;
+    static union {
+        struct hvt_trap trap;
+        uint8_t room[HVT_COOKIE];
+    } cookie;
+    static struct hvt_halt call;
+    const struct traps_frame *f = traps_taken();
+
+    call.status = status;
+    if (f != NULL) {
+        __asm__ volatile("movq %%cr2, %0" : "=r"(cookie.trap.cr2));
+        cookie.trap.error = f->error;
+        cookie.trap.rip = f->rip;
+        cookie.trap.cs = f->cs;
+        cookie.trap.flags = f->flags;
+        cookie.trap.rsp = f->rsp;
+        cookie.trap.ss = f->ss;
+        call.cookie = (uint64_t)&cookie;
+    }
+    while (f == NULL)
+        hvt_call(HVT_HALT, &call);
+    /* In the order of struct traps_frame; rcx last, rax and rdx are lost. */
+    __asm__ volatile("movq (%%rcx), %%r15\n\t"
+                     "movq 8(%%rcx), %%r14\n\t"
+                     "movq 16(%%rcx), %%r13\n\t"
+                     "movq 24(%%rcx), %%r12\n\t"
+                     "movq 32(%%rcx), %%r11\n\t"
+                     "movq 40(%%rcx), %%r10\n\t"
+                     "movq 48(%%rcx), %%r9\n\t"
+                     "movq 56(%%rcx), %%r8\n\t"
+                     "movq 64(%%rcx), %%rbp\n\t"
+                     "movq 72(%%rcx), %%rdi\n\t"
+                     "movq 80(%%rcx), %%rsi\n\t"
+                     "movq 104(%%rcx), %%rbx\n\t"
+                     "movq 96(%%rcx), %%rcx\n"
+                     "1:\toutl %%eax, %%dx\n\t"
+                     "jmp 1b"
+                     :
+                     : "a"((uint32_t)(uint64_t)&call),
+                       "d"((uint32_t)HVT_PORT + HVT_HALT), "c"(f)
+                     : "memory");
+    __builtin_unreachable();
 }
