@@ -16,17 +16,23 @@
 #include "tender/common/answers.h"
 #include "tender/common/backend.h"
 #include "tender/hvt/calls.h"
+#include "tender/hvt/core.h"
 #include "tender/hvt/filter.h"
 #include "tender/hvt/machine.h"
 
 static struct machine machine;
 static struct calls calls;
 static bool count_exits; /* say how many there were, in the end */
+static int core = -1;    /* folder for a dump */
 
 static bool hvt_option(const char *word)
 {
+    static const char dump[] = "--dumpcore=";
+
     if (strcmp(word, "--count-exits") == 0)
         count_exits = true;
+    else if (strncmp(word, dump, strlen(dump)) == 0)
+        core = core_open(word + strlen(dump));
     else if (strcmp(word, "--no-net-ring") != 0) /* Solo5's: we have none */
         return false;
     return true;
@@ -98,6 +104,8 @@ static int run(bool stops)
         case CALLS_DONE:
             break;
         case CALLS_HALT:
+            if (calls.status == SOLO5_EXIT_ABORT && core >= 0)
+                core_dump(&machine, &calls, core);
             return calls.status;
         case CALLS_BAD:
             errx(1, "%s", calls.why);
@@ -136,7 +144,7 @@ static _Noreturn void hvt_start(struct launch *launch)
     launch_seal();
     const struct hvt_grants grants = {.processor = machine.processor,
                                       .manifest = manifest,
-                                      .core = -1,
+                                      .core = core,
                                       .debugger = -1};
     if (!hvt_filter_install(&grants))
         err(1, "cannot lock the monitor into a seccomp filter");

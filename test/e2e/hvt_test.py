@@ -2,11 +2,13 @@
 """Images of the target hvt, in machines of KVM: under the monitor build/
 fata-hvt, here if /dev/kvm can be used, else in a machine that is emulated.
 """
+import base64
+import gzip
 import os
 import re
 
 import nested
-from lib import ROOT, command, folder, image, run, skip, test
+from lib import FATA, ROOT, command, folder, image, need, run, skip, test
 
 MONITOR = os.path.join(ROOT, "build/fata-hvt")
 RESULTS = {}
@@ -17,6 +19,68 @@ tunctl -t tap0 >/dev/null
 ip address add 10.77.0.1/24 dev tap0
 ip link set tap0 up
 """
+
+# A unikernel that does to itself what it is asked to.
+ATTACK = {
+    "config.c": """#include <fata/config.h>
+FATA_CONFIG("attack")
+{
+    cfg_main("attack.c", "attack_main",
+             cfg_arg_string("on", "nothing", "what is attacked"));
+}
+""",
+    "attack.c": """#include "attack.h"
+#include <string.h>
+static int deep(volatile char *above)
+{
+    volatile char here[512];
+    here[0] = above[0];
+    return deep(here) + here[0];
+}
+static void store(uintptr_t where) { *(volatile char *)where = 1; }
+static void execute(void *what) { ((void (*)(void))what)(); }
+int attack_main(struct fata_env *env, const char *on)
+{
+    static unsigned char data[16] = {0xc3};
+    unsigned char stack[16] = {0xc3};
+    static char *volatile constant = (char *)"constant";
+    if (strcmp(on, "null") == 0)
+        store(8);
+    if (strcmp(on, "code") == 0)
+        store((uintptr_t)attack_main);
+    if (strcmp(on, "constant") == 0)
+        store((uintptr_t)constant);
+    if (strcmp(on, "data") == 0)
+        execute(data);
+    if (strcmp(on, "stack") == 0)
+        execute(stack);
+    if (strcmp(on, "info") == 0)
+        store(0x10000);
+    if (strcmp(on, "depth") == 0)
+        return deep((char *)stack);
+    if (strcmp(on, "instruction") == 0)
+        __asm__ volatile("ud2");
+    if (strcmp(on, "port") == 0)
+        __asm__ volatile("outb %al, $0x80");
+    if (strcmp(on, "halt") == 0)
+        __asm__ volatile("hlt");
+    fata_print(env, "survived %s\\n", on);
+    return 0;
+}
+""",
+}
+
+# What is attacked, and what is said of it.
+ATTACKS = {
+    "null": "writing to 0x8, the null page",
+    "code": "which is read-only",
+    "constant": "which is read-only",
+    "info": "writing to 0x10000, which is read-only",
+    "data": "which is data, not code",
+    "stack": "which is data, not code",
+    "depth": "below a stack, which is too small",
+    "instruction": "invalid instruction",
+}
 
 SCRIPTS = {
     "01-hello": "fata-hvt --count-exits --mem=16 hello.hvt --count=3 "
@@ -46,6 +110,15 @@ fata-hvt --mem=2 hello.hvt; echo "too little memory: $?"
 fata-hvt --mem=128 www.hvt; echo "no device: $?"
 fata-hvt --mem=16 hello.hvt --count=x; echo "wrong argument: $?"
 """,
+    "05-attacks": "".join(
+        f"echo '== {on}'; fata-hvt --mem=16 attack.hvt --on={on}; echo \"= $?\"\n"
+        for on in [*ATTACKS, "port", "halt", "nothing"]),
+    "06-core": """
+mkdir dumps
+fata-hvt --mem=16 --dumpcore=dumps attack.hvt --on=code
+echo "ended with $?"
+gzip -c dumps/core.solo5-hvt.* | base64 | sed 's/^/core /'
+""",
 }
 
 
@@ -57,13 +130,25 @@ def without_notes(path):
     return data.replace(b"Fata\0\0\0\0", b"Nobo\0\0\0\0")
 
 
+def build_attack():
+    where = folder()
+    for name, text in ATTACK.items():
+        with open(os.path.join(where, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    command(FATA, "build", "-t", "hvt", cwd=where, timeout=120)
+    return where
+
+
 def setup():
     if not os.path.exists(MONITOR):
         skip("build/fata-hvt is not built")
+    attack = build_attack()
+    RESULTS["attack"] = attack
     client = os.path.join(folder(), "fetch")
     command("gcc", "-O2", "-static", "-o", client,
             os.path.join(ROOT, "test/e2e/fetch.c"))
     files = {"fetch": client, "fata-hvt": MONITOR, "hello.hvt": image("hello", "hvt"),
+             "attack.hvt": os.path.join(attack, "dist/attack.hvt"),
              "www.hvt": image("www", "hvt"),
              "www.stock": without_notes(image("www", "hvt"))}
     RESULTS.update(nested.run(files, SCRIPTS))
@@ -110,6 +195,45 @@ def what_is_wrong_is_named():
                  "wrong argument: 64", "stacks: give more",
                  "'service' of type NET_BASIC declared but not attached"):
         assert line in r.output, (line, r)
+
+
+@test
+def a_unikernel_that_attacks_itself_is_stopped_and_told_where():
+    parts = dict(re.findall(r"== (\w+)\n(.*?)= (?=\d)",
+                            result("05-attacks").output, re.DOTALL))
+    status = dict(re.findall(r"== (\w+)\n.*?= (\d+)",
+                             result("05-attacks").output, re.DOTALL))
+    for on, words in ATTACKS.items():
+        assert words in parts[on] and status[on] == "255", (on, parts[on])
+        assert "survived" not in parts[on], (on, parts[on])
+    assert "survived nothing" in parts["nothing"]
+
+
+@test
+def the_monitor_outlives_what_no_guest_should_do():
+    output = result("05-attacks").output
+    assert "Invalid guest port access: port=0x80\n= 1" in output, output
+    assert "exit_reason=0x5, rip=" in output, output
+
+
+@test
+def a_dump_shows_where_it_aborted():
+    need("gdb", "readelf")
+    r = result("06-core")
+    assert "ended with 255" in r.output, r
+    data = "".join(re.findall(r"^core (.*)$", r.output, re.MULTILINE))
+    core = os.path.join(folder(), "core")
+    with open(core, "wb") as f:
+        f.write(gzip.decompress(base64.b64decode(data)))
+    notes = command("readelf", "-hln", core).stdout
+    for words in ("CORE (Core file)", "NT_PRSTATUS", "X86-64"):
+        assert words in notes, notes
+    debug = os.path.join(result("attack"), ".fata/hvt/attack.hvt.debug")
+    shown = command("gdb", "-nx", "-batch", "-ex", "bt", "-ex",
+                    "print unikernel.name", debug, core).stdout
+    assert re.search(r"#0 .*store", shown), shown
+    assert re.search(r"#1 .*attack_main", shown), shown
+    assert '"attack"' in shown, shown
 
 
 @test
