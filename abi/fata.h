@@ -31,7 +31,8 @@ enum {
     FATA_ANSWER_NET = 4,         /* struct fata_net for each such device */
     FATA_ANSWER_COUNTERS = 5,    /* u32 1: others see the region of counters */
     FATA_ANSWER_PROCESSORS = 6,  /* u32: how many the machine has */
-    /* u32: the most bytes, in whole blocks, that one call may transfer. */
+    /* u32: the most bytes that one call may transfer; on spt a power of two
+     * of blocks. */
     FATA_ANSWER_BLOCK_TRANSFER = 7,
     /* u64: a bit for each handle of a block device not to be written to. */
     FATA_ANSWER_BLOCK_READ_ONLY = 10,

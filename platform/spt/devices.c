@@ -134,8 +134,8 @@ enum err platform_block_open(struct platform *platform, const char *name,
 }
 
 /*
- * The cage allows whole blocks within the device, as many at once as the tender
- * says; a stock one exactly one.
+ * The cage allows powers of two of blocks within the device, as many at once as
+ * the tender says; a stock one exactly one.
  */
 static enum err transfer(struct platform *platform, long number,
                          uint32_t handle, uint64_t offset, const uint8_t *at,
@@ -152,7 +152,9 @@ static enum err transfer(struct platform *platform, long number,
     if (most < size)
         most = size;
     for (uint64_t done = 0; done < len;) {
-        uint64_t now = len - done < most ? len - done : most;
+        uint64_t now = size;
+        while (now * 2 <= most && now * 2 <= len - done)
+            now *= 2;
         long n = syscall4(number, entry->hostfd, (long)(at + done), (long)now,
                           (long)(offset + done));
         if (n == -ERRNO_EINTR)

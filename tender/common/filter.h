@@ -1,8 +1,8 @@
 /*
- * A seccomp filter, made rule by rule: which system calls this process may
- * still make, and with which arguments, compared in full (64 bits). All else
- * ends the process with SIGSYS. The kernel asks the rules in their order: what
- * is called most comes first.
+ * A seccomp filter, made rule by rule with libseccomp: which system calls this
+ * process may still make, and with which arguments, compared in full (64 bits).
+ * All else ends the process with SIGSYS. The kernel looks for calls in the
+ * order of their first rules: what is called most comes first.
  *
  *     filter_begin(&filter);
  *     filter_call(&filter, SYS_write);
@@ -14,17 +14,25 @@
 #define TENDER_COMMON_FILTER_H
 
 #include <linux/filter.h>
+#include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
     FILTER_MAX = 4096,         /* instructions; the kernel's own limit */
-    FILTER_TRANSFER = 1 << 20, /* the most bytes of filter_within_device() */
+    FILTER_TRANSFER = 1 << 20, /* the most bytes of filter_allow_transfers() */
 };
 
 struct filter {
-    uint16_t count; /* FILTER_MAX: it had no room */
-    uint16_t rule;  /* where the current one begins */
+    scmp_filter_ctx context; /* libseccomp's; NULL once it has an end */
+    bool failed;
+    uint8_t priority; /* of the next call */
+    /* The current rule: of one call or two, and what its arguments are. */
+    uint32_t calls[2];
+    unsigned call_count, argument_count;
+    struct scmp_arg_cmp arguments[6];
+    /* What it comes to, after filter_end(). */
+    uint16_t count;
     struct sock_filter code[FILTER_MAX];
 };
 
@@ -37,21 +45,24 @@ void filter_calls(struct filter *filter, uint32_t number, uint32_t other);
 /* ...where argument `i` is `value`... */
 void filter_equal(struct filter *filter, unsigned i, uint64_t value);
 
-/* ...or at most that... */
+/* ...or at most that; each argument once in a rule... */
 void filter_at_most(struct filter *filter, unsigned i, uint64_t value);
 
-/*
- * ...and arguments 2 and 3 are a length and an offset on a device: whole
- * blocks, at block boundaries, that end within it, FILTER_TRANSFER bytes at
- * most. `size` is a power of two.
- */
-void filter_within_device(struct filter *filter, uint32_t size,
-                          uint64_t capacity);
-
-/* ...is allowed. */
+/* ...is allowed... */
 void filter_allow(struct filter *filter);
 
-/* No rule follows. False if there were too many. */
+/*
+ * ...or is where arguments 2 and 3 are a length and an offset on a device: the
+ * length is a power of two of blocks, FILTER_TRANSFER bytes at most, and ends
+ * within the device. `size` is a power of two, `capacity` a multiple of it.
+ */
+void filter_allow_transfers(struct filter *filter, uint32_t size,
+                            uint64_t capacity);
+
+/*
+ * No rule follows: make the program. False if libseccomp refused a rule, or
+ * there were too many.
+ */
 bool filter_end(struct filter *filter);
 
 #endif

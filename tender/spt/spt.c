@@ -20,7 +20,7 @@
 #include "abi/fata.h"
 #include "tender/common/answers.h"
 #include "tender/common/backend.h"
-#include "tender/common/filter.h"
+#include "tender/spt/cage.h"
 
 enum { ARCH_SET_FS = 0x1002 };
 
@@ -152,61 +152,6 @@ static bool answer(const struct launch *launch, const struct guest *guest,
     return launch_answer(launch, guest, FILTER_TRANSFER, written(&w));
 }
 
-/*
- * The cage. What a busy server calls all the time comes first. Of epoll, no
- * signal mask, or nothing but SIGKILL would end a guest.
- */
-static void make_cage(struct filter *f, const union manifest *manifest,
-                      const struct solo5_spt_boot_info *info,
-                      const struct agreed *agreed, bool flushes)
-{
-    filter_begin(f);
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        const struct solo5_entry *entry = &manifest->entries[i];
-        if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
-            continue;
-        filter_calls(f, SYS_read, SYS_write);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_allow(f);
-    }
-    filter_call(f, SYS_clock_gettime);
-    filter_at_most(f, 0, CLOCK_MONOTONIC);
-    filter_allow(f);
-    filter_call(f, agreed->waits ? SYS_epoll_pwait2 : SYS_epoll_pwait);
-    filter_equal(f, 0, (uint64_t)info->epollfd);
-    filter_equal(f, 4, 0);
-    filter_allow(f);
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        const struct solo5_entry *entry = &manifest->entries[i];
-        if (entry->type != SOLO5_DEVICE_BLOCK || !entry->attached)
-            continue;
-        filter_calls(f, SYS_pread64, SYS_pwrite64);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_within_device(f, entry->block.block_size, entry->block.capacity);
-        filter_allow(f);
-        if (!flushes)
-            continue;
-        filter_call(f, SYS_fdatasync);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_allow(f);
-    }
-    filter_call(f, SYS_write);
-    filter_equal(f, 0, STDOUT_FILENO);
-    filter_allow(f);
-    if (!agreed->waits) {
-        filter_call(f, SYS_timerfd_settime);
-        filter_equal(f, 0, (uint64_t)info->timerfd);
-        filter_allow(f);
-    }
-    if (agreed->thread == 0) {
-        filter_call(f, SYS_arch_prctl);
-        filter_equal(f, 0, ARCH_SET_FS);
-        filter_allow(f);
-    }
-    filter_call(f, SYS_exit_group);
-    filter_allow(f);
-}
-
 /* A system call that needs no thread register, where errno is. */
 static long raw_call(long number, long a, long b, long c)
 {
@@ -268,8 +213,12 @@ static _Noreturn void spt_start(struct launch *launch)
     bool answered = answer(launch, &guest, &agreed);
     if (!answered)
         agreed = (struct agreed){0};
-    make_cage(&cage, manifest, &info, &agreed, answered);
-    if (!filter_end(&cage))
+    const struct cage grants = {.epollfd = info.epollfd,
+                                .timerfd = agreed.waits ? -1 : info.timerfd,
+                                .thread = agreed.thread == 0,
+                                .flushes = answered,
+                                .manifest = manifest};
+    if (!cage_quickly(&cage, &grants))
         errx(1, "the rules for so many devices do not fit a seccomp filter: "
                 "attach fewer");
     launch_seal();

@@ -1,0 +1,44 @@
+/*
+ * The cage: the system calls a guest may make.
+ *
+ * libseccomp takes some hundred microseconds to turn the rules into a program,
+ * a third of a short unikernel's life. So for guests of ours with few network
+ * devices and no others it is done at build time (cage_table.c), with
+ * descriptors that no process has, and only those are filled in.
+ */
+#ifndef TENDER_SPT_CAGE_H
+#define TENDER_SPT_CAGE_H
+
+#include "base/err.h"
+#include "tender/common/filter.h"
+#include "tender/common/manifest.h"
+
+enum {
+    CAGE_TABLES = 5,                /* for 0 to 4 network devices */
+    CAGE_NO_DESCRIPTOR = 0x5ca9e000 /* and on: those of the tables */
+};
+
+/* What a guest is given. */
+struct cage {
+    int epollfd;
+    int timerfd;  /* to sleep with; -1: it has epoll_pwait2 */
+    bool thread;  /* it sets the thread register itself */
+    bool flushes; /* block devices */
+    const union manifest *manifest;
+};
+
+struct cage_table {
+    uint16_t count;
+    const struct sock_filter *code;
+};
+
+/* For 0, 1, ... network devices, as descriptors after that of epoll. */
+extern const struct cage_table cage_tables[CAGE_TABLES];
+
+/* Make the program. False if there are too many devices for one. */
+MUST_USE bool cage_make(struct filter *filter, const struct cage *cage);
+
+/* As cage_make, from a table if there is one. */
+MUST_USE bool cage_quickly(struct filter *filter, const struct cage *cage);
+
+#endif
