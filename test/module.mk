@@ -31,8 +31,8 @@ build/bench/hello_c: bench/hello_c.c
 # serve, www for the rest too.
 EXAMPLES = $(notdir $(wildcard examples/*))
 TARGETS = spt unix
-TARGETS_hello = spt unix hvt
-TARGETS_www = spt unix unix-san sim hvt
+TARGETS_hello = spt unix hvt virtio
+TARGETS_www = spt unix unix-san sim hvt virtio
 images: $(EXAMPLES:%=image-%)
 image-%: all
 	@mkdir -p build/images/$*

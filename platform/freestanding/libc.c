@@ -64,6 +64,13 @@ int *errno_location(void)
     return &value;
 }
 
+/* What musl's own functions call it; they would bring another. */
+int *errno_location_of_musl(void) KNOWN_AS("___errno_location");
+int *errno_location_of_musl(void)
+{
+    return errno_location();
+}
+
 /* `room` is the size of what `to` points to, as the compiler saw it. */
 void *memcpy_checked(void *to, const void *from, size_t n, size_t room)
     KNOWN_AS("__memcpy_chk");
