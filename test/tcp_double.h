@@ -138,7 +138,7 @@ static struct double_tcp *double_make_in(uint32_t connections, size_t size)
     assert(d != NULL);
     d->memory = calloc(1, size);
     assert(d->memory != NULL);
-    d->arena = (struct arena){d->memory, size};
+    d->arena = (struct arena){.at = d->memory, .room = size};
     d->random.ops = &ops;
     d->env = (struct fata_env){
         .program = "test",
