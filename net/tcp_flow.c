@@ -247,6 +247,20 @@ static enum err set_user_timeout(struct tcp_conn *c, uint64_t timeout)
     return OK;
 }
 
+static enum err set_congestion(struct tcp_conn *c, const char *name)
+{
+    static const struct tcp_cc_ops *const all[] = {&tcp_cc_cubic,
+                                                   &tcp_cc_newreno};
+
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (strcmp(name, all[i]->name) == 0) {
+            c->cc.ops = all[i];
+            c->cc.fresh = true;
+            return OK;
+        }
+    return ERR_INVALID;
+}
+
 void tcp_conn_tell(const struct tcp_conn *c, struct fata_tcp_info *info)
 {
     *info = (struct fata_tcp_info){
@@ -293,6 +307,8 @@ static enum err flow_control(struct fata_flow *flow,
         return set_keepalive(c, argument);
     case FATA_FLOW_TCP_USER_TIMEOUT:
         return set_user_timeout(c, *(const uint64_t *)argument);
+    case FATA_FLOW_TCP_CONGESTION:
+        return set_congestion(c, argument);
     case FATA_FLOW_TCP_INFO:
         tcp_conn_tell(c, argument);
         return OK;

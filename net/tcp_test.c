@@ -967,6 +967,23 @@ static void keep_alive_can_be_turned_off_and_checks_its_values(void)
     double_free(d);
 }
 
+static void congestion_is_controlled_as_the_application_says(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct fata_tcp_info info;
+
+    establish(d, PEER_PORT);
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK_STRING(info.congestion, "cubic");
+    CHECK_EQ(fata_tcp_set_congestion(flow, "newreno"), OK);
+    CHECK_EQ(fata_tcp_set_congestion(flow, "bbr"), ERR_INVALID);
+    CHECK_EQ(fata_tcp_info(flow, &info), OK);
+    CHECK_STRING(info.congestion, "newreno");
+    CHECK_EQ(info.cwnd, 10 * info.mss);
+    tcp_conn_check(conn_of_flow(flow));
+    double_free(d);
+}
+
 /* RFC 9293 section 3.9.1. */
 static void data_not_acknowledged_in_the_users_time_breaks_the_connection(void)
 {
@@ -1339,6 +1356,7 @@ int main(void)
     RUN(a_flow_tells_about_its_connection);
     RUN(a_silent_peer_is_asked_and_then_given_up);
     RUN(keep_alive_can_be_turned_off_and_checks_its_values);
+    RUN(congestion_is_controlled_as_the_application_says);
     RUN(data_not_acknowledged_in_the_users_time_breaks_the_connection);
     RUN(the_users_time_bounds_a_shut_window_too_and_may_be_long);
     RUN(without_delay_small_writes_go_at_once);

@@ -38,6 +38,7 @@ enum fata_flow_control {
     FATA_FLOW_TCP_NO_DELAY,     /* const bool */
     FATA_FLOW_TCP_KEEPALIVE,    /* const struct fata_tcp_keepalive */
     FATA_FLOW_TCP_USER_TIMEOUT, /* const uint64_t, ns */
+    FATA_FLOW_TCP_CONGESTION,   /* const char, a name */
     FATA_FLOW_TCP_INFO,         /* struct fata_tcp_info */
 };
 

@@ -11,8 +11,8 @@
  * Our own stack (net/) offers selective acknowledgment (RFC 2018), the window
  * scale and timestamps of RFC 7323 and explicit congestion notification (RFC
  * 3168); finds losses as RFC 8985 and 6298 say, controls congestion as RFC 9438
- * (CUBIC), and finds what size of segments the path takes (RFC 1191, 8201,
- * 4821).
+ * (CUBIC) or RFC 5681 (NewReno), and finds what size of segments the path takes
+ * (RFC 1191, 8201, 4821).
  * A segment that ends a write is acknowledged at once, and Nagle's algorithm
  * waits no longer than an undelayed ACK takes: small writes do not stall.
  */
@@ -113,10 +113,24 @@ MUST_USE static inline enum err fata_tcp_set_user_timeout(
     return fata_flow_control(flow, FATA_FLOW_TCP_USER_TIMEOUT, &timeout);
 }
 
+/*
+ * How congestion is controlled from now on: "cubic" (RFC 9438), as at first, or
+ * "newreno" (RFC 5681).
+ */
+MUST_USE static inline enum err fata_tcp_set_congestion(struct fata_flow *flow,
+                                                        const char *name)
+{
+    union {
+        const char *in;
+        void *out;
+    } lent = {.in = name}; /* read only, as the control's kind says */
+    return fata_flow_control(flow, FATA_FLOW_TCP_CONGESTION, lent.out);
+}
+
 /* What is known of a connection; bytes and nanoseconds. */
 struct fata_tcp_info {
     const char *state;        /* as RFC 9293 section 3.3.2, in small letters */
-    const char *congestion;   /* the algorithm: "cubic" */
+    const char *congestion;   /* as in fata_tcp_set_congestion */
     uint64_t srtt, rttvar;    /* 0: not measured yet */
     uint64_t rto;             /* retransmission timeout */
     uint32_t cwnd, ssthresh;  /* of congestion control */
