@@ -25,7 +25,7 @@ static struct bench *bench_new(void)
     assert(b != NULL);
     b->memory = malloc(size);
     assert(b->memory != NULL);
-    struct arena arena = {b->memory, size};
+    struct arena arena = {.at = b->memory, .room = size};
     enum err err = pbuf_pool_init(&b->pool, &arena, BUFFERS, 8);
     assert(err == OK);
     tcp_reorder_init(&b->r);
