@@ -645,7 +645,7 @@ static void explain(int signal)
 static int status_of(const struct running *r, int status, int asked)
 {
     if (!WIFSIGNALED(status) && runs_in_qemu(r->project->target))
-        return qemu_status(WEXITSTATUS(status), asked);
+        return qemu_status(r->project->target, WEXITSTATUS(status), asked);
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
     int signal = WTERMSIG(status);

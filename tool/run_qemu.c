@@ -9,7 +9,8 @@
  *
  * The unikernel writes its status to the device isa-debug-exit, which ends QEMU
  * with twice the status and three (0 and 1 are QEMU's own). Of seven bits it is
- * told 0 to 125, and 255 for all others.
+ * told 0 to 125, and 255 for all others. On arm64 there is semihosting instead,
+ * by which QEMU ends with the very status, where it emulates the processor.
  */
 #include "tool/run_qemu.h"
 
@@ -36,6 +37,12 @@
 bool runs_in_qemu(const struct target *target)
 {
     return target->runner != NULL && starts_with(target->runner, "qemu-");
+}
+
+/* Whether the status is told by isa-debug-exit. */
+static bool has_debug_exit(const struct target *target)
+{
+    return strcmp(target->arch, "x86_64") == 0;
 }
 
 /* A value in an option of QEMU's, where a comma would end it. */
@@ -94,7 +101,7 @@ static void add_machine(struct names *command, const struct target *target,
     static bool said;
     const char *missing = kvm_missing();
 
-    if (strcmp(target->arch, "x86_64") != 0)
+    if (strcmp(target->arch, arch_here()) != 0)
         missing = format("%s is not this machine's processor", target->arch);
     if (machine == NULL)
         machine = strcmp(target->arch, "x86_64") == 0
@@ -181,8 +188,10 @@ struct names qemu_command(const struct target *target,
     add(&command, "-display", "none");
     add(&command, "-serial", "stdio");
     add_machine(&command, target, machine);
-    if (strcmp(target->arch, "x86_64") == 0)
+    if (has_debug_exit(target))
         add(&command, "-device", "isa-debug-exit,iobase=0x501,iosize=4");
+    else
+        add(&command, "-semihosting-config", "enable=on,target=native");
     for (; strcmp(words->at[i], "--") != 0; i++) {
         const char *word = words->at[i];
         if (starts_with(word, "--mem="))
@@ -201,13 +210,15 @@ struct names qemu_command(const struct target *target,
     return command;
 }
 
-int qemu_status(int status, int signal)
+int qemu_status(const struct target *target, int status, int signal)
 {
     enum { OTHERS = 126, ALL_OTHERS = 255 };
 
     /* QEMU ends with 0 where it is told to end, or the machine was. */
     if (status == 0)
         return signal == 0 ? 0 : 128 + signal;
+    if (!has_debug_exit(target))
+        return status;
     if (status == 1 || status % 2 == 0)
         return 1;
     int told = (status - 3) / 2;

@@ -16,6 +16,6 @@ struct names qemu_command(const struct target *target,
                           const struct names *words, const char *machine);
 
 /* The exit status of the unikernel that QEMU's means. */
-int qemu_status(int status, int signal);
+int qemu_status(const struct target *target, int status, int signal);
 
 #endif

@@ -24,16 +24,21 @@ A64_UNIT = $(A64_UNIT_SRC:%.c=build/aarch64/%)
 A64_LIB_OBJ = $(LIB_SRC:%.c=build/aarch64/%.o) \
               build/aarch64/platform/cpu/aarch64/fiber_switch.o
 
-# As the tool links any unikernel for the target.
-a64_key = $(subst $$root/,,$(shell sed -n 's/^$(1) = //p' \
-            platform/spt-aarch64/target))
-A64_CONFORMANCE_OBJ = $(patsubst %.c,build/aarch64/spt/%.o,\
-                        $(CONFORMANCE_SPT_SRC)) \
-                      build/aarch64/platform/cpu/aarch64/fiber_switch.o
+# As the tool links any unikernel for a target, the first argument.
+a64_key = $(subst $$root/,,$(shell sed -n 's/^$(2) = //p' platform/$(1)/target))
+a64_conformance = $(patsubst %,build/aarch64/$(1)/%.o,$(basename \
+                    platform/conformance.c platform/main.c platform/counters.c \
+                    platform/devices.c platform/siblings.c random/csprng.c \
+                    $(wildcard $(call a64_key,$(1),sources)) \
+                    $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c)))) \
+                  build/aarch64/platform/cpu/aarch64/fiber_switch.o
+A64_SPT_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,spt-aarch64))
+A64_VIRTIO_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,virtio-aarch64))
 
 ifneq ($(wildcard $(A64_ROOT)/usr),)
 aarch64-tests: $(A64_UNIT) build/aarch64/spt_loader \
-               build/aarch64/conformance.spt
+               build/aarch64/conformance.spt-aarch64 \
+               build/aarch64/conformance.virtio-aarch64
 else
 aarch64-tests:
 endif
@@ -54,12 +59,22 @@ build/aarch64/%_test: build/aarch64/%_test.o build/aarch64/libfata.a
 build/aarch64/spt_loader: build/aarch64/test/aarch64/spt_loader.o
 	$(A64_CC) -Wl,-Ttext-segment=0x40000000 -o $@ $(A64_START) $< $(A64_LIBS)
 
-build/aarch64/spt/%.o: %.c platform/spt-aarch64/target
-	@mkdir -p $(@D)
+define a64_image_rules
+build/aarch64/$(1)/%.o: %.c platform/$(1)/target
+	@mkdir -p $$(@D)
 	$(A64_CC) $(BASE_CFLAGS) $(CFLAGS) -ffunction-sections -fdata-sections \
-	  -fvisibility=hidden $(call a64_key,cflags) -c $< -o $@
-build/aarch64/conformance.spt: $(A64_CONFORMANCE_OBJ) platform/spt/spt.lds
-	$(A64_CC) $(call a64_key,ldflags) -Wl,--gc-sections -o $@ \
-	  $(filter %.o,$^) $(call a64_key,libs)
+	  -fvisibility=hidden $(call a64_key,$(1),cflags) -c $$< -o $$@
+build/aarch64/$(1)/%.o: %.S
+	@mkdir -p $$(@D)
+	$(A64_CC) -I. -c $$< -o $$@
+build/aarch64/conformance.$(1):
+	$(A64_CC) $(call a64_key,$(1),ldflags) -Wl,--gc-sections -o $$@ \
+	  $$(filter %.o,$$^) $(call a64_key,$(1),libs)
+endef
+$(eval $(call a64_image_rules,spt-aarch64))
+$(eval $(call a64_image_rules,virtio-aarch64))
+build/aarch64/conformance.spt-aarch64: $(A64_SPT_OBJ) platform/spt/spt.lds
+build/aarch64/conformance.virtio-aarch64: $(A64_VIRTIO_OBJ) \
+    platform/virtio/aarch64/virtio.lds
 
 .PHONY: aarch64-tests
