@@ -35,7 +35,7 @@ enum {
      * of blocks. */
     FATA_ANSWER_BLOCK_TRANSFER = 7,
     /* u64: a bit for each handle of a block device not to be written to. */
-    FATA_ANSWER_BLOCK_READ_ONLY = 10,
+    FATA_ANSWER_BLOCK_READ_ONLY = 11,
     /* spt. u32 1: epoll_pwait2 is allowed, and takes the place of epoll_pwait
      * and timerfd_settime. */
     FATA_ANSWER_WAIT = 8,
@@ -44,16 +44,19 @@ enum {
     /* hvt. u32 1: the monitor knows Fata's hypercalls (abi/hvt.h). */
     FATA_ANSWER_HVT = 10,
 
+    FATA_ANSWER_RINGS = 12, /* spt. struct fata_ring for each such device */
+
     /* Of the answers' note: what the image understands. */
     FATA_WANTS_NET = 1,    /* FATA_ANSWER_NET */
     FATA_WANTS_WAIT = 2,   /* FATA_ANSWER_WAIT */
     FATA_WANTS_THREAD = 4, /* FATA_ANSWER_THREAD; `thread` says to what */
     FATA_WANTS_STOP = 8,   /* hvt: ends by itself once it is told HVT_STOP */
+    FATA_WANTS_RINGS = 16, /* FATA_ANSWER_RINGS */
 
     FATA_ENTROPY_BYTES = 64,
     FATA_THREAD_BYTES = 48, /* that the thread register points to at least */
     /* The smallest block an image should offer. Tenders take any size. */
-    FATA_ANSWERS_BYTES = 512,
+    FATA_ANSWERS_BYTES = 1024,
 };
 
 /*
@@ -130,6 +133,25 @@ enum {
     /* The most such devices; those beyond are plain ones. */
     FATA_NETS_MAX = 32,
 };
+
+/*
+ * A network device that is a packet socket with rings, which are in the
+ * guest's reach (abi/packet.h). It has FATA_NET_HEADER, too. To sleep until
+ * there is input is epoll's, as ever. The guest may write no bytes to kick_fd.
+ */
+struct fata_ring {
+    uint8_t handle;
+    uint8_t reserved[3]; /* 0 */
+    int32_t kick_fd;     /* or -1, and tx 0: there is none to send */
+    uint64_t rx, tx;     /* addresses */
+    uint32_t rx_slots, tx_slots, slot_len;
+    uint32_t unused; /* 0 */
+};
+
+static_assert(sizeof(struct fata_ring) == 40, "as in memory");
+
+/* The most such devices; those beyond have no rings. */
+enum { FATA_RINGS_MAX = 4 };
 
 /* The head of each answer. */
 struct fata_answer {

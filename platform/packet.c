@@ -35,9 +35,9 @@ static_assert(RING_STATUS_WRONG == TP_STATUS_WRONG_FORMAT, "");
 static_assert(offsetof(struct tpacket2_hdr, tp_status) == RING_STATUS &&
                   offsetof(struct tpacket2_hdr, tp_len) == RING_LEN &&
                   offsetof(struct tpacket2_hdr, tp_snaplen) == RING_SNAPLEN &&
-                  offsetof(struct tpacket2_hdr, tp_mac) == RING_MAC &&
-                  TPACKET2_HDRLEN - sizeof(struct sockaddr_ll) == RING_TX_FRAME,
+                  offsetof(struct tpacket2_hdr, tp_mac) == RING_MAC,
               "as the kernel has it");
+static_assert(sizeof(struct tpacket2_hdr) == RING_TX_FRAME, "and aligned");
 
 enum {
     RX_SLOTS = 1024,

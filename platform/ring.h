@@ -48,6 +48,16 @@ struct ring {
     uint64_t lost;      /* frames, as far as we know */
 };
 
+/* For those who look again and again: leave the processor to its sibling. */
+static inline void ring_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* Begin to use rings. False: they have no shape that we know. */
 MUST_USE bool ring_init(struct ring *ring, const struct packet_rings *rings);
 

@@ -13,7 +13,7 @@ TENDER_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
                 -fno-asynchronous-unwind-tables
 tender_obj = $(patsubst %.c,build/musl/%.o,\
   $(filter-out %_test.c %_fuzz.c %/cage_table.c,\
-    $(wildcard tender/common/*.c tender/$(1)/*.c)))
+    $(wildcard tender/common/*.c tender/$(1)/*.c) platform/packet.c))
 
 build/musl/%.o: %.c
 	@mkdir -p $(@D)

@@ -17,6 +17,37 @@ static const struct solo5_entry *entry_of(struct platform *platform,
     return solo5_entry(platform->manifest, handle, type);
 }
 
+/* Take the rings of this device, if it has some. */
+static bool find_ring(struct platform *platform, struct platform_net_info *info)
+{
+    for (struct reader r = reader_of(solo5_answer(FATA_ANSWER_RINGS));
+         r.rest.len > 0;) {
+        struct spt_ring *mine = &platform->rings[info->handle];
+        struct fata_ring ring = {0};
+        get_copy(&r, &ring, sizeof(ring));
+        const struct packet_rings rings = {
+            .rx = (uint8_t *)ring.rx, // NOLINT(performance-no-int-to-ptr)
+            .tx = (uint8_t *)ring.tx, // NOLINT(performance-no-int-to-ptr)
+            .rx_slots = ring.rx_slots,
+            .tx_slots = ring.tx_slots,
+            .slot_len = ring.slot_len,
+        };
+        if (r.failed || ring.handle != info->handle ||
+            !ring_init(&mine->ring, &rings))
+            continue;
+        mine->kick_fd = ring.kick_fd;
+        info->lost = &mine->ring.lost;
+        platform->has_ring |= UINT64_C(1) << info->handle;
+        return true;
+    }
+    return false;
+}
+
+static bool has_ring(const struct platform *platform, uint32_t handle)
+{
+    return (platform->has_ring >> handle & 1) != 0;
+}
+
 enum err platform_net_open(struct platform *platform, const char *name,
                            struct platform_net_info *info)
 {
@@ -26,7 +57,8 @@ enum err platform_net_open(struct platform *platform, const char *name,
     if (err != OK)
         return err;
     platform->nets[info->handle] = net;
-    platform->has_net = true;
+    if (!find_ring(platform, info))
+        platform->polls = true;
     return OK;
 }
 
@@ -38,11 +70,57 @@ static enum err outcome(long result)
     case ERRNO_EINTR:
     case ERRNO_ENOBUFS:
     case ERRNO_ENOMEM:
-    case ERRNO_EIO: /* a tap interface that is down, perhaps for a while */
+    case ERRNO_EIO:      /* a tap interface that is down, perhaps for a while */
+    case ERRNO_ENETDOWN: /* or another */
         return ERR_AGAIN;
     default:
         return ERR_IO;
     }
+}
+
+/* Have the kernel send what is in the ring. */
+static void kick(struct platform *platform, uint32_t handle)
+{
+    struct spt_ring *mine = &platform->rings[handle];
+    const struct solo5_entry *entry =
+        entry_of(platform, handle, SOLO5_DEVICE_NET);
+    int fd = mine->ring.rings.tx != NULL ? mine->kick_fd : entry->hostfd;
+    long n = syscall3(SYS_WRITE, fd, (long)frame, 0);
+    enum ring_kicked result = RING_BUSY;
+
+    if (n >= 0)
+        result = RING_KICKED;
+    else if (n == -ERRNO_ENETDOWN)
+        result = RING_DOWN;
+    else if (n == -ERRNO_ENXIO || n == -ERRNO_ENODEV)
+        result = RING_GONE;
+    ring_kicked(&mine->ring, result);
+}
+
+/* Put a frame into the ring, or have it sent before another one. */
+static enum err send_by_ring(struct platform *platform, uint32_t handle,
+                             const struct bytes *parts, size_t count,
+                             const struct platform_net_offload *offload,
+                             bool *done)
+{
+    struct ring *ring = &platform->rings[handle].ring;
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += parts[i].len;
+    *done = ring->gone || ring_fits(ring, len);
+    if (ring->gone)
+        return ERR_IO;
+    if (!*done) {
+        if (ring->tx_unsent > 0)
+            kick(platform, handle);
+        return OK;
+    }
+    enum err err = ring_send(ring, parts, count, offload);
+    if (err == OK)
+        return OK;
+    kick(platform, handle);
+    return ring_send(ring, parts, count, offload);
 }
 
 enum err platform_net_send(struct platform *platform, uint32_t handle,
@@ -54,6 +132,13 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
     const struct solo5_net *net = &platform->nets[handle];
     struct bytes whole = parts[0];
 
+    if (has_ring(platform, handle)) {
+        bool done;
+        enum err err =
+            send_by_ring(platform, handle, parts, count, offload, &done);
+        if (done)
+            return err;
+    }
     assert(net->header > 0 ||
            (offload->checksum_offset == 0 && offload->gso_size == 0));
     if (count > 1 || net->header > 0) {
@@ -72,8 +157,20 @@ enum err platform_net_send(struct platform *platform, uint32_t handle,
 
 void platform_net_flush(struct platform *platform, uint32_t handle)
 {
-    (void)platform;
-    (void)handle;
+    if (platform->rings[handle].ring.tx_unsent > 0)
+        kick(platform, handle);
+}
+
+bool spt_net_settle(struct platform *platform)
+{
+    bool settled = true;
+
+    for (uint64_t left = platform->has_ring; left != 0; left &= left - 1) {
+        uint32_t handle = (uint32_t)__builtin_ctzll(left);
+        platform_net_flush(platform, handle);
+        settled = settled && platform->rings[handle].ring.tx_unsent == 0;
+    }
+    return settled;
 }
 
 /*
@@ -92,35 +189,82 @@ static enum err drop_frames(const struct solo5_entry *entry, size_t max)
     return OK;
 }
 
-enum err platform_net_receive(struct platform *platform, uint32_t handle,
-                              struct pbuf_pool *pool, struct pbuf **packets,
-                              size_t max, size_t *count)
+/*
+ * Read one frame. OK with *packet, or with NULL: it was lost. ERR_AGAIN: there
+ * is none. ERR_FULL: there may be, but no buffer.
+ */
+static enum err read_frame(struct platform *platform, uint32_t handle,
+                           struct pbuf_pool *pool, struct pbuf **packet)
 {
     const struct solo5_entry *entry =
         entry_of(platform, handle, SOLO5_DEVICE_NET);
     const struct solo5_net *net = &platform->nets[handle];
+    struct pbuf *p = solo5_piece_for(pool, net);
+    uint8_t *at = frame;
+    size_t room = sizeof(frame);
 
+    *packet = NULL;
+    /* What has been read may free buffers once it is dealt with. */
+    if (p == NULL && pool->full.in_use == pool->full.capacity)
+        return ERR_FULL;
+    if (p != NULL) {
+        at = p->at - net->header;
+        room = pbuf_tailroom(p) + net->header;
+    }
+    long n = syscall3(SYS_READ, entry->hostfd, (long)at, (long)room);
+    if (n <= 0) {
+        pbuf_give(p);
+        return n < 0 ? outcome(n) : ERR_IO;
+    }
+    *packet = solo5_packet_of(pool, net, p, frame, (size_t)n);
+    return OK;
+}
+
+/* platform_net_receive from a ring. */
+static enum err receive_by_ring(struct platform *platform, uint32_t handle,
+                                struct pbuf_pool *pool, struct pbuf **packets,
+                                size_t max, size_t *count)
+{
+    const struct solo5_entry *entry =
+        entry_of(platform, handle, SOLO5_DEVICE_NET);
+    struct ring *ring = &platform->rings[handle].ring;
+    enum ring_got got = RING_LARGE;
+    bool woken_for_nothing = !ring_has_input(ring);
+
+    for (size_t tried = 0; tried < max && got == RING_LARGE; tried++) {
+        struct pbuf *packet = NULL;
+        got = ring_receive(ring, pool, packets, max, count);
+        /* An empty ring wakes us when the interface goes down. */
+        if (got != RING_LARGE && !(woken_for_nothing && *count == 0))
+            break;
+        enum err err = read_frame(platform, handle, pool, &packet);
+        if (err == ERR_FULL)
+            err = drop_frames(entry, 1);
+        if (packet != NULL)
+            packets[(*count)++] = packet;
+        else if (got == RING_LARGE)
+            ring->lost++;
+        else if (err != OK)
+            kick(platform, handle);
+    }
+    return ring->gone && *count == 0 ? ERR_IO : OK;
+}
+
+enum err platform_net_receive(struct platform *platform, uint32_t handle,
+                              struct pbuf_pool *pool, struct pbuf **packets,
+                              size_t max, size_t *count)
+{
     *count = 0;
+    if (has_ring(platform, handle))
+        return receive_by_ring(platform, handle, pool, packets, max, count);
     for (size_t tried = 0; tried < max; tried++) {
-        struct pbuf *p = solo5_piece_for(pool, net);
-        uint8_t *at = frame;
-        size_t room = sizeof(frame);
-        /* What has been read may free buffers once it is dealt with. */
-        if (p == NULL && pool->full.in_use == pool->full.capacity)
-            return *count > 0 ? OK : drop_frames(entry, max);
-        if (p != NULL) {
-            at = p->at - net->header;
-            room = pbuf_tailroom(p) + net->header;
-        }
-        long n = syscall3(SYS_READ, entry->hostfd, (long)at, (long)room);
-        if (n <= 0) {
-            pbuf_give(p);
-            /* The end of the device is told when all it gave has been. */
-            if (*count > 0 || (n < 0 && outcome(n) == ERR_AGAIN))
-                return OK;
-            return ERR_IO;
-        }
-        packets[*count] = solo5_packet_of(pool, net, p, frame, (size_t)n);
+        enum err err = read_frame(platform, handle, pool, &packets[*count]);
+        if (err == ERR_FULL && *count == 0)
+            return drop_frames(entry_of(platform, handle, SOLO5_DEVICE_NET),
+                               max);
+        /* The end of the device is told when all it gave has been. */
+        if (err != OK)
+            return *count > 0 || err == ERR_AGAIN ? OK : ERR_IO;
         if (packets[*count] != NULL)
             ++*count;
     }

@@ -11,8 +11,12 @@ enum {
     CLOCK_WALL = 0,
     CLOCK_MONOTONIC = 1,
     TIMER_ABSOLUTE = 1,
-    LOOKS = 8, /* of some 300 ns, without asking for the time */
+    LOOKS = 8,       /* of some 300 ns, without asking for the time */
+    RING_LOOKS = 64, /* of some 40 ns */
 };
+
+/* How long to wait before what the kernel had no room for is sent again. */
+#define UNSETTLED MILLISECONDS(1)
 
 /* As the kernel has them on 64-bit processors. */
 struct timespec64 {
@@ -120,56 +124,96 @@ static long poll_for(struct platform *platform, uint64_t ns)
                     PLATFORM_HANDLES, timeout, 0, 0);
 }
 
-/*
- * Look for input before sleeping, as long as it pays, and set *now. To ask for
- * the time is a system call as well, so that is done once in a few looks. As
- * poll_for.
- */
-static long look(struct platform *platform, uint64_t deadline, uint64_t *now)
+/* The devices whose rings have input. */
+static uint64_t look_at_rings(const struct platform *platform)
 {
-    uint64_t budget = spin_budget(&platform->spin);
-    uint64_t end = time_add(*now, budget);
-    long count = 0;
+    uint64_t ready = 0;
 
-    if (budget == 0)
-        return 0;
-    while (count <= 0 && *now < end && *now < deadline) {
-        for (int i = 0; i < LOOKS && count <= 0; i++)
-            count = poll_for(platform, 0);
-        if (count <= 0)
-            *now = clock_get(CLOCK_MONOTONIC);
+    for (uint64_t left = platform->has_ring; left != 0; left &= left - 1) {
+        uint32_t handle = (uint32_t)__builtin_ctzll(left);
+        if (ring_has_input(&platform->rings[handle].ring))
+            ready |= UINT64_C(1) << handle;
     }
-    /* A deadline that came first says nothing about either. */
-    if (count > 0 || *now < deadline)
-        spin_looked(&platform->spin, count > 0);
-    return count;
+    return ready;
 }
 
-uint64_t platform_wait(struct platform *platform, uint64_t deadline)
+/* The devices that have input now or within `ns`, asking the kernel. */
+static uint64_t ask(struct platform *platform, uint64_t ns)
 {
     const struct epoll_event *events = platform->events;
-    /* The loop has just asked for the time, so a deadline of now is known. */
-    uint64_t now = platform->now;
-    bool poll = deadline <= now;
-    long count = 0;
-
-    if (poll && !platform->has_net)
-        return 0;
-    if (!poll) {
-        if (!platform->waits)
-            arm_timer(platform, deadline);
-        count = look(platform, deadline, &now);
-        platform->has_waited = true;
-    }
-    if (count <= 0)
-        count = poll_for(platform, time_since(deadline, now));
+    long count = poll_for(platform, ns);
     uint64_t ready = 0;
+
     for (long i = 0; i < count; i++) {
         if (events[i].data == SOLO5_SPT_TIMER_EVENT)
             platform->timer_fired = true;
         else if (events[i].data < PLATFORM_HANDLES)
             ready |= UINT64_C(1) << events[i].data;
     }
+    return ready;
+}
+
+/* The devices that have input now, after looking more than once. */
+static uint64_t look_some(struct platform *platform)
+{
+    int looks = platform->polls ? LOOKS : RING_LOOKS;
+    uint64_t ready = 0;
+
+    for (int i = 0; i < looks && ready == 0; i++) {
+        ready = look_at_rings(platform);
+        if (platform->polls)
+            ready |= ask(platform, 0);
+        else if (ready == 0)
+            ring_pause();
+    }
+    return ready;
+}
+
+/*
+ * Look for input before sleeping, as long as it pays, and set *now. To ask for
+ * the time is a system call as well, so that is done once in a few looks.
+ */
+static uint64_t look(struct platform *platform, uint64_t deadline,
+                     uint64_t *now)
+{
+    uint64_t budget = spin_budget(&platform->spin);
+    uint64_t end = time_add(*now, budget);
+    uint64_t ready = 0;
+
+    if (budget == 0)
+        return 0;
+    while (ready == 0 && !platform->timer_fired && *now < end &&
+           *now < deadline) {
+        ready = look_some(platform);
+        if (ready == 0)
+            *now = clock_get(CLOCK_MONOTONIC);
+    }
+    /* A deadline that came first says nothing about either. */
+    if (ready != 0 || *now < deadline)
+        spin_looked(&platform->spin, ready != 0);
+    return ready;
+}
+
+uint64_t platform_wait(struct platform *platform, uint64_t deadline)
+{
+    /* The loop has just asked for the time, so a deadline of now is known. */
+    uint64_t now = platform->now;
+
+    if (deadline <= now) {
+        uint64_t ready = look_at_rings(platform);
+        /* Nobody need be asked what is seen without. */
+        return platform->polls ? ready | ask(platform, 0) : ready;
+    }
+    if (!spt_net_settle(platform))
+        deadline = time_min(deadline, time_add(now, UNSETTLED));
+    if (!platform->waits)
+        arm_timer(platform, deadline);
+    platform->has_waited = true;
+    uint64_t ready = look(platform, deadline, &now);
+    if (ready == 0)
+        ready = look_at_rings(platform);
+    if (ready == 0)
+        ready = ask(platform, time_since(deadline, now));
     return ready;
 }
 

@@ -2,6 +2,7 @@
 #ifndef PLATFORM_SPT_SPT_H
 #define PLATFORM_SPT_SPT_H
 
+#include "platform/ring.h"
 #include "platform/solo5/solo5.h"
 #include "platform/spin.h"
 
@@ -16,6 +17,12 @@ struct EPOLL_PACKED epoll_event {
     uint64_t data;
 };
 
+/* The rings of a network device, if it has any. */
+struct spt_ring {
+    struct ring ring;
+    int kick_fd;
+};
+
 struct platform {
     const struct solo5_spt_boot_info *info;
     const struct solo5_manifest *manifest;
@@ -26,11 +33,16 @@ struct platform {
     bool waits;           /* by epoll_pwait2, without the timer */
     uint64_t timer;       /* when the timer fires; TIME_NEVER if not armed */
     bool timer_fired;     /* and is to be armed anew before the next sleep */
-    bool has_net;         /* so that there is something to poll for */
+    bool polls;           /* a device has no ring, in which input is seen */
+    uint64_t has_ring;    /* bit of each handle whose has */
     bool flushes;         /* the tender lets us call fdatasync */
     struct bytes entropy; /* of the tender's, not used yet */
     struct solo5_net nets[PLATFORM_HANDLES]; /* by handle */
+    struct spt_ring rings[PLATFORM_HANDLES];
     struct epoll_event events[PLATFORM_HANDLES];
 };
+
+/* Send what is in the rings still. False: not all could be, try again soon. */
+MUST_USE bool spt_net_settle(struct platform *platform);
 
 #endif

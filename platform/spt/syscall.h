@@ -46,9 +46,12 @@ enum {
 enum {
     ERRNO_EINTR = 4,
     ERRNO_EIO = 5,
+    ERRNO_ENXIO = 6,
     ERRNO_EAGAIN = 11,
     ERRNO_ENOMEM = 12,
+    ERRNO_ENODEV = 19,
     ERRNO_EINVAL = 22,
+    ERRNO_ENETDOWN = 100,
     ERRNO_ENOBUFS = 105,
 };
 

@@ -28,6 +28,7 @@ struct backend {
     uint32_t version; /* of the ABI; older ones from 1 on are taken too */
     /* Memory comes in such units, at least one, and at most as much. */
     uint64_t memory_unit, memory_max;
+    bool rings;       /* guests can reach the rings of packet sockets */
     const char *help; /* lines about its own options */
     /* Take note of an option of its own; false if it is none. May be NULL. */
     bool (*option)(const char *word);

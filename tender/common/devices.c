@@ -55,9 +55,42 @@ bool net_set_offload(struct solo5_entry *entry, struct traits *traits,
     return true;
 }
 
+/*
+ * A packet socket on the interface `name`, or else the inherited one `fd`; its
+ * descriptor, or -1. Nobody can have its other end leave less to us than it
+ * does, so a guest that knows of headers has them whatever it was asked for.
+ */
+static int packet_attach(struct solo5_entry *entry, struct traits *traits,
+                         const char *name, int fd)
+{
+    const uint8_t *mac = entry->net.mac;
+    struct packet_socket s;
+    char why[PACKET_WHY];
+
+    if (!(name != NULL ? packet_open(&s, name, mac, traits->way, why)
+                       : packet_adopt(&s, fd, mac, traits->way, why))) {
+        warnx("%s", why);
+        return -1;
+    }
+    entry->net.mtu = s.mtu;
+    traits->kick_fd = s.kick_fd;
+    traits->rings = s.rings;
+    if (traits->way == PACKET_PLAIN) {
+        traits->features = 0;
+        warnx("%s: this image takes no checksums and segments that are left "
+              "to it: if nothing answers, ethtool -K PEER tx off at the other "
+              "end of the interface",
+              entry->name);
+    } else {
+        traits->header_len = FATA_NET_HEADER;
+        traits->features |= FATA_NET_RX_MERGED;
+    }
+    return s.fd;
+}
+
 /* A copy of the inherited descriptor that `source`, "@N", names; or -1. */
-static int inherited_open(const char *source, uint16_t *mtu,
-                          struct traits *traits)
+static int inherited_open(struct solo5_entry *entry, struct traits *traits,
+                          const char *source)
 {
     char *end;
     long fd = strtol(source + 1, &end, 10);
@@ -73,10 +106,12 @@ static int inherited_open(const char *source, uint16_t *mtu,
              fd);
         return -1;
     }
-    if (!tap_agree(copy, mtu, traits))
+    if (packet_is(copy))
+        return packet_attach(entry, traits, NULL, copy);
+    if (!tap_agree(copy, &entry->net.mtu, traits))
         return -1;
-    if (*mtu == 0) {
-        *mtu = MTU_OF_ETHERNET;
+    if (entry->net.mtu == 0) {
+        entry->net.mtu = MTU_OF_ETHERNET;
         *traits = (struct traits){0};
     }
     return copy;
@@ -86,20 +121,23 @@ bool net_attach(struct solo5_entry *entry, struct traits *traits,
                 const char *source)
 {
     static const uint8_t none[sizeof(entry->net.mac)];
+    static const char packet[] = "packet:";
+    const size_t packet_len = sizeof(packet) - 1;
     uint8_t *mac = entry->net.mac;
 
-    entry->hostfd = source[0] == '@'
-                        ? inherited_open(source, &entry->net.mtu, traits)
-                        : tap_open(source, &entry->net.mtu, traits);
-    if (entry->hostfd < 0)
-        return false;
     if (memcmp(mac, none, sizeof(none)) == 0) {
         if (getrandom(mac, sizeof(none), 0) != (ssize_t)sizeof(none))
             err(1, "no random bytes for a MAC address");
         mac[0] = (uint8_t)((mac[0] | 2) & ~1); /* local, not a group */
     }
-    entry->attached = 1;
-    return true;
+    if (source[0] == '@')
+        entry->hostfd = inherited_open(entry, traits, source);
+    else if (strncmp(source, packet, packet_len) == 0)
+        entry->hostfd = packet_attach(entry, traits, source + packet_len, -1);
+    else
+        entry->hostfd = tap_open(source, &entry->net.mtu, traits);
+    entry->attached = entry->hostfd >= 0;
+    return entry->attached;
 }
 
 bool block_set_size(struct solo5_entry *entry, struct traits *traits,

@@ -6,6 +6,7 @@
 #ifndef TENDER_COMMON_DEVICES_H
 #define TENDER_COMMON_DEVICES_H
 
+#include "abi/packet.h"
 #include "abi/solo5.h"
 #include "base/err.h"
 
@@ -14,6 +15,10 @@ struct traits {
     uint32_t features;   /* left to the host, of FATA_NET_* */
     uint32_t header_len; /* of the header before each frame, or 0 */
     bool read_only;      /* of a block device */
+    /* Of a packet socket: what the guest knows to do with it; its rings. */
+    enum packet_way way;
+    int kick_fd;
+    struct packet_rings rings;
 };
 
 /* The address, instead of a random one; and the most that is left to the host:
@@ -25,8 +30,9 @@ bool net_set_offload(struct solo5_entry *entry, struct traits *traits,
 
 /*
  * Open `source`: @N is a descriptor that was inherited, whose reads and writes
- * are whole Ethernet frames; else the name of a tap interface. The traits say
- * what may be left to the host, and then what is.
+ * are whole Ethernet frames; packet:NAME is another Ethernet interface; else it
+ * is the name of a tap interface. The traits say what may be left to the host,
+ * and then what is.
  */
 bool net_attach(struct solo5_entry *entry, struct traits *traits,
                 const char *source);

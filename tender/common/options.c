@@ -42,6 +42,9 @@ static _Noreturn void usage(void)
         "  --mem=N                      memory of N MiB (default: %d)\n"
         "  --net:NAME=TAP               attach network device NAME to the tap\n"
         "                               interface TAP\n"
+        "  --net:NAME=packet:INTERFACE  or to another Ethernet interface, such "
+        "as\n"
+        "                               a veth\n"
         "  --net:NAME=@FD               or to the open descriptor FD\n"
         "  --net-mac:NAME=MAC           its address (default: a random one)\n"
         "  --net-offload:NAME=HOW       what is left to the tap, if it and "
@@ -172,16 +175,23 @@ static void take_option(struct image *image, const char *word, size_t option)
 /* Let the host do for the image's devices whatever it can. */
 static void want_offloads(struct image *image)
 {
+    uint64_t wants = answers_wants(image->fata_note);
+    bool rings = backend.rings && (wants & FATA_WANTS_RINGS) != 0;
     uint32_t count = 0;
 
-    if ((answers_wants(image->fata_note) & FATA_WANTS_NET) == 0)
+    if ((wants & FATA_WANTS_NET) == 0)
         return;
-    for (uint32_t i = 1; i < image->manifest.count; i++)
-        if (image->manifest.entries[i].type == SOLO5_DEVICE_NET &&
-            count++ < FATA_NETS_MAX)
-            image->traits[i].features = FATA_NET_TX_CHECKSUM |
-                                        FATA_NET_TX_TCP4 | FATA_NET_TX_TCP6 |
-                                        FATA_NET_RX_MERGED;
+    for (uint32_t i = 1; i < image->manifest.count; i++) {
+        struct traits *traits = &image->traits[i];
+        if (image->manifest.entries[i].type != SOLO5_DEVICE_NET ||
+            count >= FATA_NETS_MAX)
+            continue;
+        traits->features = FATA_NET_TX_CHECKSUM | FATA_NET_TX_TCP4 |
+                           FATA_NET_TX_TCP6 | FATA_NET_RX_MERGED;
+        traits->way =
+            rings && count < FATA_RINGS_MAX ? PACKET_RINGS : PACKET_HEADERS;
+        count++;
+    }
 }
 
 void options_attach(const struct options *options, struct image *image)

@@ -6,14 +6,20 @@
 
 enum { ARCH_SET_FS = 0x1002 };
 
-static void allow_network(struct filter *f, const union manifest *manifest)
+static void allow_network(struct filter *f, const struct cage *cage)
 {
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        const struct solo5_entry *entry = &manifest->entries[i];
+    for (uint32_t i = 1; i < cage->manifest->count; i++) {
+        const struct solo5_entry *entry = &cage->manifest->entries[i];
         if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
             continue;
         filter_calls(f, SYS_read, SYS_write);
         filter_equal(f, 0, (uint64_t)entry->hostfd);
+        filter_allow(f);
+        if (cage->traits[i].rings.tx == NULL)
+            continue;
+        filter_call(f, SYS_write);
+        filter_equal(f, 0, (uint64_t)cage->traits[i].kick_fd);
+        filter_equal(f, 2, 0);
         filter_allow(f);
     }
 }
@@ -39,7 +45,7 @@ static void allow_blocks(struct filter *f, const struct cage *cage)
 bool cage_make(struct filter *f, const struct cage *cage)
 {
     filter_begin(f);
-    allow_network(f, cage->manifest);
+    allow_network(f, cage);
     filter_call(f, SYS_clock_gettime);
     filter_at_most(f, 0, CLOCK_MONOTONIC);
     filter_allow(f);

@@ -10,6 +10,7 @@
 #define TENDER_SPT_CAGE_H
 
 #include "base/err.h"
+#include "tender/common/devices.h"
 #include "tender/common/filter.h"
 #include "tender/common/manifest.h"
 
@@ -25,6 +26,7 @@ struct cage {
     bool thread;  /* it sets the thread register itself */
     bool flushes; /* block devices */
     const union manifest *manifest;
+    const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */
 };
 
 struct cage_table {

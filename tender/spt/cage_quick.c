@@ -13,7 +13,8 @@ bool cage_quickly(struct filter *f, const struct cage *cage)
         const struct solo5_entry *entry = &manifest->entries[i];
         if (!entry->attached)
             continue;
-        if (entry->type != SOLO5_DEVICE_NET || count == CAGE_TABLES)
+        if (entry->type != SOLO5_DEVICE_NET || count == CAGE_TABLES ||
+            cage->traits[i].rings.tx != NULL)
             return cage_make(f, cage);
         descriptors[count++] = (uint32_t)entry->hostfd;
     }

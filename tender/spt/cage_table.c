@@ -8,6 +8,7 @@
 
 int main(void)
 {
+    static const struct traits traits[SOLO5_ENTRIES_MAX];
     static struct filter filter;
     unsigned counts[CAGE_TABLES];
 
@@ -17,7 +18,8 @@ int main(void)
         union manifest manifest = {.count = n + 1};
         const struct cage cage = {.epollfd = CAGE_NO_DESCRIPTOR,
                                   .timerfd = -1,
-                                  .manifest = &manifest};
+                                  .manifest = &manifest,
+                                  .traits = traits};
         for (unsigned i = 1; i <= n; i++)
             manifest.entries[i] =
                 (struct solo5_entry){.type = SOLO5_DEVICE_NET,

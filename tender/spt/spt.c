@@ -63,10 +63,11 @@ static struct guest map_guest(uint64_t mem_size)
                           .in_place = true};
 }
 
-/* The descriptors of the guest: its epoll set, its timer, its devices. */
+/* The descriptors of the guest: its epoll set, its timer, its devices, some
+ * of which have two. */
 struct descriptors {
     size_t count;
-    int at[2 + SOLO5_ENTRIES_MAX];
+    int at[2 + SOLO5_ENTRIES_MAX + FATA_RINGS_MAX];
 };
 
 /* Close all others but the standard ones. */
@@ -92,9 +93,11 @@ static void watch(int epollfd, int fd, uint64_t data)
 }
 
 /* What the guest waits with, for the timer and its network devices. */
-static void make_events(const union manifest *manifest,
+static void make_events(const struct image *image,
                         struct solo5_spt_boot_info *info)
 {
+    const union manifest *manifest = &image->manifest;
+
     info->epollfd = epoll_create1(EPOLL_CLOEXEC);
     info->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (info->epollfd < 0 || info->timerfd < 0)
@@ -107,6 +110,8 @@ static void make_events(const union manifest *manifest,
         if (!entry->attached)
             continue;
         kept.at[kept.count++] = entry->hostfd;
+        if (image->traits[i].rings.tx != NULL)
+            kept.at[kept.count++] = image->traits[i].kick_fd;
         if (entry->type == SOLO5_DEVICE_NET)
             watch(info->epollfd, entry->hostfd, i);
     }
@@ -139,12 +144,38 @@ static struct agreed agree(const struct image *image, const struct guest *guest)
     return agreed;
 }
 
+/* Tell the image which of its devices have rings, and where. */
+static void answer_rings(struct writer *w, const struct image *image)
+{
+    struct fata_ring rings[FATA_RINGS_MAX];
+    size_t count = 0;
+
+    for (uint32_t i = 1; i < image->manifest.count; i++) {
+        const struct traits *net = &image->traits[i];
+        if (net->rings.rx == NULL)
+            continue;
+        rings[count++] = (struct fata_ring){
+            .handle = (uint8_t)i,
+            .kick_fd = net->kick_fd,
+            .rx = (uint64_t)net->rings.rx,
+            .tx = (uint64_t)net->rings.tx,
+            .rx_slots = net->rings.rx_slots,
+            .tx_slots = net->rings.tx_slots,
+            .slot_len = net->rings.slot_len,
+        };
+    }
+    if (count > 0)
+        answer_put(w, FATA_ANSWER_RINGS,
+                   bytes_of(rings, count * sizeof(rings[0])));
+}
+
 static bool answer(const struct launch *launch, const struct guest *guest,
                    const struct agreed *agreed)
 {
-    uint8_t text[64];
+    uint8_t text[64 + FATA_RINGS_MAX * sizeof(struct fata_ring)];
     struct writer w = WRITER(text);
 
+    answer_rings(&w, &launch->image);
     if (agreed->waits)
         answer_put_number(&w, FATA_ANSWER_WAIT, 1);
     if (agreed->thread != 0)
@@ -186,7 +217,7 @@ static _Noreturn void enter(struct filter *cage, uint64_t thread,
                      "xor %%ebp, %%ebp\n\t"
                      "jmp *%1"
                      :
-                     : "r"(stack), "r"(entry),
+                     : "a"(stack), "d"(entry), /* not in rbp, say */
                        "D"((uint64_t)SOLO5_SPT_BOOT_INFO)
                      : "memory");
     __builtin_unreachable();
@@ -206,7 +237,7 @@ static _Noreturn void spt_start(struct launch *launch)
     };
 
     launch_load(launch, &guest);
-    make_events(manifest, &info);
+    make_events(&launch->image, &info);
     launch_boot(launch, &guest, SOLO5_SPT_BOOT_INFO,
                 bytes_of(&info, sizeof(info)));
     struct agreed agreed = agree(&launch->image, &guest);
@@ -217,7 +248,8 @@ static _Noreturn void spt_start(struct launch *launch)
                                 .timerfd = agreed.waits ? -1 : info.timerfd,
                                 .thread = agreed.thread == 0,
                                 .flushes = answered,
-                                .manifest = manifest};
+                                .manifest = manifest,
+                                .traits = launch->image.traits};
     if (!cage_quickly(&cage, &grants))
         errx(1, "the rules for so many devices do not fit a seccomp filter: "
                 "attach fewer");
@@ -231,6 +263,7 @@ const struct backend backend = {
     .version = SOLO5_SPT_ABI_VERSION,
     .memory_unit = MEBIBYTE,
     .memory_max = UINT64_C(0x7f0000000000),
+    .rings = true,
     .help = "  --x-exec-heap                  let the guest execute its heap\n",
     .option = spt_option,
     .start = spt_start,
