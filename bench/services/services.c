@@ -46,10 +46,15 @@ static void source(struct fata_flow *flow, void *context)
         fata_flow_abort(flow);
 }
 
+/* `context` says how its congestion is controlled. */
 static void source_accept(void *context, struct fata_flow *flow)
 {
-    fata_flow_set_handler(flow, source, context);
-    source(flow, context);
+    if (fata_tcp_set_congestion(flow, context) != OK) {
+        fata_flow_abort(flow);
+        return;
+    }
+    fata_flow_set_handler(flow, source, NULL);
+    source(flow, NULL);
 }
 
 static void echo(void *context, struct fata_udp *udp,
@@ -60,14 +65,18 @@ static void echo(void *context, struct fata_udp *udp,
     (void)err; /* datagrams may get lost; this one too */
 }
 
-int services_main(struct fata_env *env, struct fata_stack *stack)
+int services_main(struct fata_env *env, struct fata_stack *stack,
+                  const char *congestion)
 {
+    static char algorithm[16];
     struct fata_listener *discards, *sources;
     struct fata_udp *udp;
 
+    strncpy(algorithm, congestion, sizeof algorithm - 1);
     if (fata_tcp_listen(stack, DISCARD, NULL, discard_accept, NULL,
                         &discards) != OK ||
-        fata_tcp_listen(stack, SOURCE, NULL, source_accept, NULL, &sources) !=
+        fata_tcp_listen(stack, SOURCE, NULL, source_accept, algorithm,
+                        &sources) !=
             OK ||
         fata_udp_bind(stack, ECHO, echo, NULL, &udp) != OK) {
         fata_print(env, "services: cannot listen\n");
