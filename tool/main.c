@@ -191,6 +191,11 @@ const struct command commands[] = {
             "                          a tar of it, for containerd, "
             "Kubernetes and\n"
             "                          Nomad with the runtime urunc\n"
+            "  raw                     a bootable disk, for clouds, bhyve and "
+            "every\n"
+            "                          machine with a BIOS (virtio)\n"
+            "  qcow2                   the same disk in QEMU's format "
+            "(virtio)\n"
             "  libvirt                 the XML of a domain that boots IMAGE "
             "(virtio)\n"
             "  xl                      the configuration of a PVH guest of Xen "
@@ -228,7 +233,7 @@ const struct command commands[] = {
             "Examples:\n"
             "  fata pack -f oci -o www.tar dist/www.spt --port=8080\n"
             "  fata pack -f oci --monitor firecracker dist/www.virtio\n"
-            "  fata pack -f libvirt dist/www.virtio --ipv4=10.0.0.2/24\n",
+            "  fata pack -f raw dist/www.virtio --ipv4=10.0.0.2/24\n",
         .words_follow = true,
     },
     {

@@ -18,6 +18,8 @@ static const struct {
     const char *needs; /* the interface it is for; NULL for any */
 } formats[] = {
     {"oci", "oci", pack_oci, NULL},
+    {"raw", "raw", pack_raw, "virtio"},
+    {"qcow2", "qcow2", pack_qcow2, "virtio"},
     {"libvirt", "xml", pack_libvirt, "virtio"},
     {"xl", "cfg", pack_xl, "virtio"},
 };

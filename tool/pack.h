@@ -29,6 +29,8 @@ struct packing {
 
 /* Each writes `output`, or ends the command. */
 void pack_oci(const struct packing *packing);
+void pack_raw(const struct packing *packing);
+void pack_qcow2(const struct packing *packing);
 void pack_libvirt(const struct packing *packing);
 void pack_xl(const struct packing *packing);
 

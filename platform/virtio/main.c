@@ -32,7 +32,8 @@ struct platform {
     struct virtio_device *attached[PLATFORM_HANDLES];
     /* By interrupt: the device whose line it is, or NULL. */
     struct virtio_device *lines[IRQ_MAX];
-    bool polled; /* a device cannot interrupt */
+    bool polled;    /* a device cannot interrupt */
+    bool from_disk; /* we were loaded from one, which the BIOS has first */
     struct virtio_device *rng;
     struct virtio_console *console;
 };
@@ -112,14 +113,20 @@ static _Noreturn void devices_differ(const struct platform *platform,
 /* Give the devices of this kind the manifest's names, in order. */
 static void bind(struct platform *platform, enum virtio_id id)
 {
-    size_t next = 0, bound = 0, found = 0, wanted = 0;
+    size_t next = 0, found = 0, wanted = 0;
 
     for (size_t i = 0; i < platform->device_count; i++)
         found += platform->devices[i].device.id == id;
     for (uint32_t i = 0; i < solo5_manifest_note.count; i++)
         wanted += solo5_manifest_note.entries[i].type == kind_of(id);
-    if (found != wanted)
+    if (id == VIRTIO_BLOCK && platform->from_disk && found == wanted + 1) {
+        /* The one that we were loaded from is no device of the manifest. */
+        while (platform->devices[next].device.id != id)
+            next++;
+        next++;
+    } else if (found != wanted) {
         devices_differ(platform, id, found);
+    }
     for (uint32_t i = 0; i < solo5_manifest_note.count; i++) {
         if (solo5_manifest_note.entries[i].type != kind_of(id))
             continue;
@@ -127,7 +134,6 @@ static void bind(struct platform *platform, enum virtio_id id)
             next++;
         attach_interrupt(platform, &platform->devices[next]);
         platform->attached[i] = &platform->devices[next++].device;
-        bound++;
     }
 }
 
@@ -166,6 +172,20 @@ struct virtio_device *virtio_find(struct platform *platform, uint32_t kind,
 
 /* --- Start --- */
 
+/* Whether a word of the command line says that there is a disk to begin with,
+ * as the boot loader of `fata pack -f raw' does. */
+static bool names_root(struct bytes text)
+{
+    static const char word[] = "root=";
+    const size_t len = sizeof word - 1;
+
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (memcmp(text.at + i, word, len) == 0 &&
+            (i == 0 || text.at[i - 1] == ' '))
+            return true;
+    return false;
+}
+
 static bool takes(const char *argument)
 {
     for (size_t i = 0; i < unikernel.argument_count; i++)
@@ -201,6 +221,7 @@ _Noreturn void virtio_main(const struct machine_boot *boot)
     struct platform *platform = &the_platform;
 
     platform->memory = boot->memory;
+    platform->from_disk = names_root(boot->cmdline);
     read_arguments(platform, &cmdline, boot);
     find_devices(platform, &cmdline);
     machine_exit(platform_main(platform));
