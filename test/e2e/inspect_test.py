@@ -57,6 +57,19 @@ def programs_are_told_everything():
 
 
 @test
+def every_image_for_a_tender_or_a_machine_has_a_build_id():
+    seen = set()
+    for target, abi in (("spt", "spt"), ("hvt", "hvt"), ("virtio", "virtio")):
+        told = json.loads(inspected(image("hello", target), "--json"))
+        assert told["abi"]["target"] == abi, told
+        assert len(told["build_id"]) == 64 and len(told["lock"]) == 64, target
+        seen.add(told["build_id"])
+    assert len(seen) == 3, seen
+    assert json.loads(inspected(image("hello", "virtio"), "--json")
+                      )["boot"]["multiboot"]
+
+
+@test
 def the_build_id_and_the_lock_hash_are_hashes_of_what_they_say():
     path = image("www", "spt")
     told = json.loads(inspected(path, "--json"))

@@ -8,6 +8,7 @@ import atexit
 import base64
 import contextlib
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -15,11 +16,12 @@ import shutil
 import signal
 import struct
 import tarfile
+import time
 import xml.etree.ElementTree
 
 from lib import (FATA, GUEST, PREFIX, Namespace, Process, command, connect,
-                 folder, image, need, need_namespaces, request, run, site_file,
-                 skip, test)
+                 folder, free_port, image, need, need_namespaces, request, run,
+                 site_file, skip, test)
 
 KEY = "com.urunc.unikernel."
 OCI = "application/vnd.oci.image."
@@ -446,6 +448,108 @@ def the_configuration_for_xl_names_kernel_arguments_and_devices():
     assert told["vif"] == ["bridge=br1,type=vif"], told
 
 
+# --- Disks
+
+@test
+def a_raw_disk_has_a_partition_with_the_image_and_the_arguments():
+    path = image("hello", "virtio")
+    disk = contents(described("raw", path, "--count=1", "--pause=0"))
+    assert len(disk) % (1 << 20) == 0
+    assert disk[510:512] == b"\x55\xaa"
+    active, kind, start, sectors = struct.unpack("<B3xB3xII", disk[446:462])
+    assert (active, kind, start) == (0x80, 0xda, 2048)
+    assert (start + sectors) * 512 == len(disk)
+    assert disk[462:510] == bytes(48), "three empty partitions"
+    size = os.path.getsize(path)
+    assert disk[start * 512:start * 512 + size] == contents(path)
+    magic, at, length = struct.unpack("<8sII", disk[64 * 512:64 * 512 + 16])
+    assert (magic, at, length) == (b"FATABOOT", 2048, size)
+    assert disk[64 * 512 + 16:].startswith(b"--count=1 --pause=0\0")
+    assert disk == contents(described("raw", path, "--count=1", "--pause=0"))
+
+
+@test
+def a_qcow2_disk_is_valid_and_the_same_as_the_raw_one():
+    need("qemu-img")
+    path = image("hello", "virtio")
+    raw = described("raw", path, "--count=1")
+    qcow2 = described("qcow2", path, "--count=1")
+    told = command("qemu-img", "check", "-f", "qcow2", qcow2).stdout
+    assert "No errors were found" in told, told
+    told = command("qemu-img", "compare", "-f", "raw", "-F", "qcow2", raw,
+                   qcow2).stdout
+    assert "Images are identical" in told, told
+    assert contents(qcow2) == contents(described("qcow2", path, "--count=1"))
+
+
+QEMU = ("qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-display",
+        "none", "-nodefaults", "-no-reboot", "-serial", "stdio", "-m", "64")
+
+
+@test
+def a_disk_boots_however_it_is_attached():
+    need("qemu-system-x86_64")
+    path = image("hello", "virtio")
+    raw = described("raw", path, "--count=2", "--pause=0")
+    qcow2 = described("qcow2", path, "--count=2", "--pause=0")
+    aside = f"file={raw},format=raw,if=none,id=d"
+    for words in (("-drive", f"file={raw},format=raw"),
+                  ("-drive", f"file={qcow2},format=qcow2"),
+                  ("-M", "q35", "-drive", f"file={raw},format=raw"),
+                  ("-drive", f"file={raw},format=raw,if=virtio"),
+                  ("-drive", aside, "-device", "nvme,drive=d,serial=1")):
+        result = command(*QEMU, *words, check=False, timeout=60)
+        assert result.stdout.count("Hello, world!") == 2, \
+            (words, result.stdout)
+
+
+@test
+def www_serves_from_a_disk():
+    need("qemu-system-x86_64")
+    port = free_port()
+    raw = described("raw", image("www", "virtio"))
+    process = Process(*QEMU, "-drive", f"file={raw},format=raw,if=virtio",
+                      "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-:80",
+                      "-device", "virtio-net-pci,netdev=n")
+    end = time.monotonic() + 60
+    while True:
+        # QEMU answers before the guest does, and then closes.
+        try:
+            s = connect("127.0.0.1", port, process)
+            status, _, body = request(s, "GET /index.html HTTP/1.1\r\n"
+                                         "Host: x\r\n\r\n")
+            break
+        except (OSError, http.client.HTTPException):
+            assert time.monotonic() < end, process.output()
+            time.sleep(0.1)
+    assert status == 200 and body == site_file("index.html")
+    process.stop()
+
+
+@test
+def a_damaged_disk_says_what_is_wrong():
+    need("qemu-system-x86_64")
+    good = contents(described("raw", image("hello", "virtio"), "--count=1"))
+    image_at = 2048 * 512
+    for at, bytes_there, said in (
+            (64 * 512, b"X", "what to boot is not said on it"),
+            (64 * 512 + 12, struct.pack("<I", 5000), "the image is cut off"),
+            (image_at, b"MZ", "no ELF file"),
+            (image_at + 56, b"\xff\xff", "no ELF file"),
+            (image_at + 32, struct.pack("<I", 1 << 30), "is cut off"),
+            # The first segment's size in memory.
+            (image_at + 64 + 40, struct.pack("<I", 1 << 30),
+             "not enough memory")):
+        disk = bytearray(good)
+        disk[at:at + len(bytes_there)] = bytes_there
+        path = os.path.join(folder(), "disk")
+        with open(path, "wb") as f:
+            f.write(disk)
+        process = Process(*QEMU, "-drive", f"file={path},format=raw")
+        process.wait_for("this disk does not boot: .*" + said, 30)
+        process.stop()
+
+
 # --- What cannot be packed
 
 @test
@@ -453,9 +557,12 @@ def mistakes_are_explained():
     good = image("www", "spt")
     for words, status, said in (
             (["-f", "oic", good], 64, "did you mean oci"),
-            ([good], 64, "-f is one of: oci,"),
+            ([good], 64, "-f is one of: oci, raw, qcow2, libvirt, xl"),
             (["-f", "oci"], 64, "pack which image"),
             (["-f", "xl", good], 1, "fata build -t virtio"),
+            (["-f", "raw", other(good, VIRTIO)], 1, "entry point for PVH"),
+            (["-f", "raw", image("hello", "virtio"), "x" * 5000], 1,
+             "too long"),
             (["-f", "oci", "--monitor", "qemu", good], 64, "one of: spt"),
             (["-f", "oci", "--net", "srevice=tap3", good], 64,
              "it has: service"),
