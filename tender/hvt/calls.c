@@ -30,6 +30,7 @@ void calls_init(struct calls *calls, const struct guest *guest,
     (void)sigprocmask(SIG_BLOCK, NULL, &calls->awake);
     (void)sigdelset(&calls->awake, SIGTERM);
     (void)sigdelset(&calls->awake, SIGINT);
+    (void)sigdelset(&calls->awake, SIGIO);
 }
 
 static enum calls_end bad(struct calls *calls, const char *what,

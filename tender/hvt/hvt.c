@@ -2,7 +2,7 @@
  * The hvt back end: the guest is alone in a virtual machine of KVM, and asks
  * this program, which is caged as well, for its input and output.
  */
-#define _GNU_SOURCE /* close_range */ // NOLINT(bugprone-reserved-identifier)
+#define _GNU_SOURCE /* ppoll */ // NOLINT(bugprone-reserved-identifier)
 #include <err.h>
 #include <errno.h>
 #include <signal.h>
@@ -18,21 +18,28 @@
 #include "tender/hvt/calls.h"
 #include "tender/hvt/core.h"
 #include "tender/hvt/filter.h"
+#include "tender/hvt/gdb.h"
 #include "tender/hvt/machine.h"
 
 static struct machine machine;
 static struct calls calls;
 static bool count_exits; /* say how many there were, in the end */
 static int core = -1;    /* folder for a dump */
+static bool debugged;
+static uint16_t gdb_port = 1234;
 
 static bool hvt_option(const char *word)
 {
-    static const char dump[] = "--dumpcore=";
+    static const char dump[] = "--dumpcore=", port[] = "--gdb-port=";
 
     if (strcmp(word, "--count-exits") == 0)
         count_exits = true;
     else if (strncmp(word, dump, strlen(dump)) == 0)
         core = core_open(word + strlen(dump));
+    else if (strcmp(word, "--gdb") == 0)
+        debugged = true;
+    else if (strncmp(word, port, strlen(port)) == 0)
+        gdb_port = (uint16_t)strtoul(word + strlen(port), NULL, 10);
     else if (strcmp(word, "--no-net-ring") != 0) /* Solo5's: we have none */
         return false;
     return true;
@@ -40,7 +47,8 @@ static bool hvt_option(const char *word)
 
 static void on_signal(int number)
 {
-    calls_stop = number;
+    if (number != SIGIO) /* the debugger's only ends a wait */
+        calls_stop = number;
 }
 
 /*
@@ -49,9 +57,8 @@ static void on_signal(int number)
  */
 static void take_signals(const sigset_t *awake)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
-    struct sigaction action = {.sa_handler = on_signal,
-                               .sa_flags = (int)SA_RESETHAND};
+    static const int numbers[] = {SIGIO, SIGTERM, SIGINT};
+    struct sigaction action = {.sa_handler = on_signal};
     union {
         struct kvm_signal_mask head;
         uint8_t room[sizeof(struct kvm_signal_mask) + sizeof(uint64_t)];
@@ -60,6 +67,7 @@ static void take_signals(const sigset_t *awake)
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         (void)sigaddset(&asleep, numbers[i]);
+        action.sa_flags = numbers[i] == SIGIO ? 0 : (int)SA_RESETHAND;
         if (sigaction(numbers[i], &action, NULL) != 0)
             err(1, "cannot take signals");
     }
@@ -71,6 +79,7 @@ static void take_signals(const sigset_t *awake)
 
 static _Noreturn void end(int status)
 {
+    gdb_ended(status);
     if (count_exits)
         warnx("%llu exits", (unsigned long long)machine.exits);
     exit(status);
@@ -83,7 +92,8 @@ static _Noreturn void fail(int error)
 
     machine_explain(&machine, error, text, sizeof(text));
     warnx("%s", text);
-    end(1);
+    gdb_ended(-1);
+    exit(1);
 }
 
 /* Run the guest to its end; returns its status. */
@@ -94,12 +104,16 @@ static int run(bool stops)
 
     for (;;) {
         bool ran = machine_run(&machine);
+        int error = ran ? 0 : errno;
+        /* KVM has left the guest for a signal, but not let it come. */
+        if (error == EINTR)
+            (void)ppoll(NULL, 0, &(struct timespec){0}, &calls.awake);
         if (calls_stop && !stops)
             errx(1, "Exiting on signal %d", (int)calls_stop);
-        if (!ran && errno == EINTR)
+        if ((debugged && gdb_look(&machine, ran)) || error == EINTR)
             continue;
         if (!ran || !machine_called(&machine, &number, &address))
-            fail(ran ? 0 : errno);
+            fail(error);
         switch (calls_do(&calls, number, address)) {
         case CALLS_DONE:
             break;
@@ -140,14 +154,19 @@ static _Noreturn void hvt_start(struct launch *launch)
     calls.extended = extended;
     bool stops =
         (answers_wants(launch->image.fata_note) & FATA_WANTS_STOP) != 0;
+    int debugger = -1;
+    if (debugged)
+        debugger = gdb_accept(&machine, gdb_port);
     take_signals(&calls.awake);
     launch_seal();
     const struct hvt_grants grants = {.processor = machine.processor,
                                       .manifest = manifest,
                                       .core = core,
-                                      .debugger = -1};
+                                      .debugger = debugger};
     if (!hvt_filter_install(&grants))
         err(1, "cannot lock the monitor into a seccomp filter");
+    if (debugged)
+        gdb_stopped(&machine, SIGTRAP);
     end(run(stops));
 }
 

@@ -6,6 +6,8 @@ import base64
 import gzip
 import os
 import re
+import shutil
+import subprocess
 
 import nested
 from lib import FATA, ROOT, command, folder, image, need, run, skip, test
@@ -64,6 +66,10 @@ int attack_main(struct fata_env *env, const char *on)
         __asm__ volatile("outb %al, $0x80");
     if (strcmp(on, "halt") == 0)
         __asm__ volatile("hlt");
+    while (strcmp(on, "loop") == 0)
+        __asm__ volatile("");
+    if (strcmp(on, "sleep") == 0)
+        return (int)fata_sleep(env, SECONDS(3600));
     fata_print(env, "survived %s\\n", on);
     return 0;
 }
@@ -119,6 +125,22 @@ fata-hvt --mem=16 --dumpcore=dumps attack.hvt --on=code
 echo "ended with $?"
 gzip -c dumps/core.solo5-hvt.* | base64 | sed 's/^/core /'
 """,
+    "08-signals": """
+for on in sleep loop; do
+    fata-hvt --mem=16 attack.hvt --on=$on &
+    sleep 1
+    kill -TERM $!
+    sleep 1
+    kill -TERM $! 2>/dev/null && echo "$on: there after the first"
+    wait $!
+    echo "$on: $?"
+done
+""",
+    "07-debugger": """
+fata-hvt --mem=16 --gdb hello.hvt --count=2 --pause=10ms &
+serial /dev/ttyS1 1234
+wait $!
+""",
 }
 
 
@@ -139,19 +161,70 @@ def build_attack():
     return where
 
 
+# What is typed into gdb, which shows a line before each.
+SESSION = """
+set confirm off
+set pagination off
+set remotetimeout 30
+target remote LINE
+echo == at hello.c:7\\n
+break hello.c:7
+continue
+print i
+print count
+backtrace
+fata-fibers
+echo == step\\n
+delete
+next
+info registers rip
+print $rip == $pc
+next
+print i
+set var i = 1000
+print i
+echo == end\\n
+continue
+"""
+
+
+def debug(line):
+    def meanwhile(machine):
+        if shutil.which("gdb") is None:
+            RESULTS["gdb"] = None
+            return
+        machine.wait_for("the line is open", 150)
+        commands = os.path.join(folder(), "commands")
+        with open(commands, "w", encoding="utf-8") as f:
+            f.write(SESSION.replace("LINE", line))
+        where = os.path.join(ROOT, "build/images/hello/.fata/hvt")
+        try:
+            RESULTS["gdb"] = command(
+                "gdb", "-nx", "-batch", "-x",
+                os.path.join(ROOT, "tender/hvt/fata.gdb"), "-x", commands,
+                "hello.hvt.debug", cwd=where, timeout=100, check=False).stdout
+        except subprocess.TimeoutExpired as late:
+            RESULTS["gdb"] = f"too late: {late.stdout}"
+    return meanwhile
+
+
 def setup():
     if not os.path.exists(MONITOR):
         skip("build/fata-hvt is not built")
     attack = build_attack()
     RESULTS["attack"] = attack
     client = os.path.join(folder(), "fetch")
-    command("gcc", "-O2", "-static", "-o", client,
-            os.path.join(ROOT, "test/e2e/fetch.c"))
-    files = {"fetch": client, "fata-hvt": MONITOR, "hello.hvt": image("hello", "hvt"),
+    relay = os.path.join(folder(), "serial")
+    line = os.path.join(folder(), "line")
+    for program in client, relay:
+        command("gcc", "-O2", "-static", "-o", program, os.path.join(
+            ROOT, f"test/e2e/{os.path.basename(program)}.c"))
+    files = {"fetch": client, "serial": relay, "fata-hvt": MONITOR, "hello.hvt": image("hello", "hvt"),
              "attack.hvt": os.path.join(attack, "dist/attack.hvt"),
              "www.hvt": image("www", "hvt"),
              "www.stock": without_notes(image("www", "hvt"))}
-    RESULTS.update(nested.run(files, SCRIPTS))
+    RESULTS.update(nested.run(files, SCRIPTS, line=line,
+                              meanwhile=debug(line)))
 
 
 def result(name):
@@ -234,6 +307,27 @@ def a_dump_shows_where_it_aborted():
     assert re.search(r"#0 .*store", shown), shown
     assert re.search(r"#1 .*attack_main", shown), shown
     assert '"attack"' in shown, shown
+
+
+@test
+def a_guest_that_does_not_heed_the_first_signal_ends_by_the_second():
+    output = result("08-signals").output
+    assert "sleep: 0" in output and "loop: there after" in output, output
+    assert "loop: 143" in output, output
+
+
+@test
+def a_debugger_stops_at_a_line_steps_and_lists_fibers():
+    if result("gdb") is None:
+        skip("gdb is not installed")
+    shown = result("gdb")
+    assert re.search(r"Breakpoint 1, hello_main .*hello.c:7", shown), shown
+    assert "$1 = 1\n$2 = 2\n" in shown, shown
+    assert re.search(r"#1 .*main", shown), shown
+    assert re.search(r"\* 0 +running +main", shown), shown
+    assert re.search(r"== step\n(.*\n)*.*= 1000", shown), shown
+    assert "exited normally" in shown, shown
+    assert "Hello, world! (2 of 2)" not in result("07-debugger").output
 
 
 @test

@@ -16,7 +16,7 @@ import re
 import stat
 import subprocess
 
-from lib import ROOT, command, folder, need, skip
+from lib import ROOT, Process, command, folder, need, skip
 
 DEBS = os.path.join(ROOT, "build/debs")
 MODULES = ("irqbypass", "kvm", "kvm-amd", "tun")
@@ -115,8 +115,10 @@ def _content(source):
         return f.read()
 
 
-def run(files, scripts, seconds=240):
-    """Run the scripts; a Section for each that began."""
+def run(files, scripts, seconds=240, line=None, meanwhile=None):
+    """Run the scripts; a Section for each that came to its end. `line` is the
+    path of a socket that is /dev/ttyS1 inside. `meanwhile` is called with the
+    process of the machine while that runs."""
     need("qemu-system-x86_64")
     kernel, modules = _kernel()
     busybox = os.path.join(_package("busybox-static"), "bin/busybox")
@@ -140,10 +142,18 @@ def run(files, scripts, seconds=240):
              "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
              "-append", "console=ttyS0 quiet panic=-1 mitigations=off "
              "tsc=reliable rdinit=/init"]
+    if line is not None:
+        words += ["-serial", f"unix:{line},server=on,wait=off"]
+    machine = Process(*words)
     try:
-        text = command(*words, timeout=seconds).stdout
-    except subprocess.TimeoutExpired as late:
-        text = (late.stdout or b"").decode("utf-8", "replace")
+        if meanwhile is not None:
+            meanwhile(machine)
+        machine.wait(seconds)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        machine.stop()
+    text = machine.output()
     sections = {}
     for match in re.finditer(r"@@ begin (\S+)\r?\n(.*?)"
                              r"@@ end \1 (\d+)", text, re.DOTALL):
