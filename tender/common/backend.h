@@ -1,25 +1,37 @@
 /*
  * The seam between what every tender does and how one runs a guest.
  *
- * main.c reads the command line, maps and checks the file, opens the devices;
+ * The core reads the command line, maps and checks the file, opens the devices;
  * then the back end makes the guest's memory, has the core fill it, locks the
  * process up, and runs the guest. A tender is the core and one back end, which
- * defines `backend`.
+ * defines `backend`. What goes wrong ends the process with a message.
  */
 #ifndef TENDER_COMMON_BACKEND_H
 #define TENDER_COMMON_BACKEND_H
 
+#include "tender/common/devices.h"
 #include "tender/common/guest.h"
-#include "tender/common/image.h"
 
 #define MEBIBYTE UINT64_C(0x100000)
 
-/* An image that was checked, its devices open, and what it is to be given. */
+/* The file of an image, and its devices. */
+struct image {
+    const char *name;
+    int fd;
+    struct elf elf;
+    union manifest manifest;
+    struct traits traits[SOLO5_ENTRIES_MAX]; /* of devices, by handle */
+    struct bytes fata_note, counters_note;   /* empty if it has none */
+};
+
+/* What is to be run, and what the command line says about that. */
 struct launch {
-    uint64_t mem_size;
     struct image image;
+    uint64_t mem_size;    /* as the back end can have it */
     const char *counters; /* the file to show them in, or NULL */
-    char **arguments;     /* for the guest; the last is NULL */
+    char **options;       /* all of them, some of which attach devices */
+    size_t option_count;
+    char **arguments; /* for the guest; the last is NULL */
 };
 
 struct backend {
@@ -32,11 +44,15 @@ struct backend {
     const char *help; /* lines about its own options */
     /* Take note of an option of its own; false if it is none. May be NULL. */
     bool (*option)(const char *word);
-    /* Run the guest. What goes wrong ends the process with a message. */
     __attribute__((noreturn)) void (*start)(struct launch *launch);
 };
 
 extern const struct backend backend;
+
+/* For main(): read the command line; open the image; attach its devices. */
+void options_parse(struct launch *launch, char **words);
+void image_open(struct image *image, uint64_t mem_size);
+void options_attach(struct launch *launch);
 
 /*
  * For `start`, in this order.

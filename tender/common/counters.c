@@ -11,29 +11,21 @@
 
 #include "abi/counters.h"
 
-uint8_t *counters_region(const struct guest *guest, const struct elf *elf,
-                         struct bytes note, size_t *size)
-{
-    struct reader r = reader_of(note);
-    uint64_t address = get_le64(&r);
-    uint64_t len = get_le64(&r);
-
-    if (r.failed || address % FATA_COUNTERS_PAGE != 0 ||
-        len % FATA_COUNTERS_PAGE != 0 || len == 0 ||
-        len > FATA_COUNTERS_BYTES_MAX || address < SOLO5_IMAGE_START ||
-        guest_at(guest, address, len) == NULL ||
-        !guest_is_writable(elf, address, len))
-        return NULL;
-    *size = len;
-    return guest_at(guest, address, len);
-}
-
-void counters_map(uint8_t *region, size_t size, const char *path)
+bool counters_share(const struct guest *guest, const struct elf *elf,
+                    struct bytes note, const char *path)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct reader r = reader_of(note);
+    uint64_t address = get_le64(&r), size = get_le64(&r);
+    uint8_t *region = guest_at(guest, address, size);
     struct stat status;
     int problem = 0;
 
+    if (r.failed || address % FATA_COUNTERS_PAGE != 0 ||
+        size % FATA_COUNTERS_PAGE != 0 || size == 0 ||
+        size > FATA_COUNTERS_BYTES_MAX || address < SOLO5_IMAGE_START ||
+        region == NULL || !guest_is_writable(elf, address, size))
+        return false;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                   S_IRUSR | S_IWUSR);
     if (fd < 0 || fstat(fd, &status) != 0)
@@ -51,9 +43,10 @@ void counters_map(uint8_t *region, size_t size, const char *path)
     else
         problem = posix_fallocate(fd, 0, (off_t)size);
     if (problem != 0)
-        errx(1, "--counters=%s: no %zu bytes for it: %s", path, size,
-             strerror(problem));
+        errx(1, "--counters=%s: no %llu bytes for it: %s", path,
+             (unsigned long long)size, strerror(problem));
     if (mmap(region, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
              0) == MAP_FAILED)
         err(1, "--counters=%s: cannot map it", path);
+    return true;
 }

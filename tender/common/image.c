@@ -1,6 +1,4 @@
-/* The file of an image: see image.h. */
-#include "tender/common/image.h"
-
+/* The file of an image, and all that it says of itself: see backend.h. */
 #include <elf.h>
 #include <err.h>
 #include <fcntl.h>
@@ -15,14 +13,22 @@
 #define MACHINE EM_X86_64
 #endif
 
-void image_open(struct image *image, const char *name, uint64_t mem_size)
+/* Empty if there is none, or there is no sense in it. */
+static struct bytes optional_note(const struct elf *elf,
+                                  const struct elf_note_kind *kind)
 {
-    const char *why;
-    struct stat status;
     struct bytes note;
-    struct reader abi;
+    const char *why;
 
-    image->name = name;
+    return elf_note(elf, kind, &note, &why) ? note : (struct bytes){0};
+}
+
+void image_open(struct image *image, uint64_t mem_size)
+{
+    const char *why, *name = image->name;
+    struct bytes file = {0}, abi_note, manifest_note;
+    struct stat status;
+
     /* Not to wait for whoever may write to a FIFO. */
     image->fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (image->fd < 0 || fstat(image->fd, &status) != 0)
@@ -30,20 +36,18 @@ void image_open(struct image *image, const char *name, uint64_t mem_size)
     if (!S_ISREG(status.st_mode))
         errx(1, "%s: not a file", name);
     if (status.st_size > 0) {
-        image->file.len = (size_t)status.st_size;
-        image->file.at =
-            mmap(NULL, image->file.len, PROT_READ, MAP_PRIVATE, image->fd, 0);
-        if (image->file.at == MAP_FAILED)
+        file.len = (size_t)status.st_size;
+        file.at = mmap(NULL, file.len, PROT_READ, MAP_PRIVATE, image->fd, 0);
+        if (file.at == MAP_FAILED)
             err(1, "%s: cannot map it", name);
     }
-    if (!elf_parse(&image->elf, image->file, mem_size, &why) ||
-        !elf_note(&image->elf, &elf_note_abi, &note, &why))
+    if (!elf_parse(&image->elf, file, mem_size, &why) ||
+        !elf_note(&image->elf, &elf_note_abi, &abi_note, &why))
         errx(1, "%s: %s", name, why);
     if (image->elf.machine != MACHINE)
         errx(1, "%s: made for another processor", name);
-    abi = reader_of(note);
-    uint32_t target = get_le32(&abi);
-    uint32_t version = get_le32(&abi);
+    struct reader abi = reader_of(abi_note);
+    uint32_t target = get_le32(&abi), version = get_le32(&abi);
     if (abi.failed || target != backend.target)
         errx(1, "%s: Executable is not for the solo5-%s target", name,
              backend.name);
@@ -51,12 +55,10 @@ void image_open(struct image *image, const char *name, uint64_t mem_size)
     if (version < 1 || version > backend.version)
         errx(1, "%s: Executable requests unsupported ABI version %u", name,
              (unsigned)version);
-    if (!elf_note(&image->elf, &elf_note_manifest, &note, &why))
+    if (!elf_note(&image->elf, &elf_note_manifest, &manifest_note, &why))
         errx(1, "%s: %s", name, why);
-    if (!manifest_parse(&image->manifest, note))
+    if (!manifest_parse(&image->manifest, manifest_note))
         errx(1, "%s: Solo5 manifest is invalid", name);
-    if (!elf_note(&image->elf, &elf_note_fata, &image->fata_note, &why))
-        image->fata_note = (struct bytes){0};
-    if (!elf_note(&image->elf, &elf_note_counters, &image->counters_note, &why))
-        image->counters_note = (struct bytes){0};
+    image->fata_note = optional_note(&image->elf, &elf_note_fata);
+    image->counters_note = optional_note(&image->elf, &elf_note_counters);
 }

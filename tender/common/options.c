@@ -1,7 +1,5 @@
-/* The command line: see options.h. */
+/* The command line of Solo5's tenders, and what is added to it. */
 #define _GNU_SOURCE /* the program's name */ // NOLINT(bugprone-reserved-identifier)
-#include "tender/common/options.h"
-
 #include <err.h>
 #include <errno.h>
 #include <stdio.h>
@@ -21,8 +19,7 @@ enum { MEBIBYTES_STANDARD = 512 };
 static const struct {
     const char *prefix;
     uint32_t type;
-    bool (*take)(struct solo5_entry *entry, struct traits *traits,
-                 const char *value);
+    take_option *take;
 } device_options[] = {
     {"--net-mac:", SOLO5_DEVICE_NET, net_set_mac},
     {"--net-offload:", SOLO5_DEVICE_NET, net_set_offload},
@@ -103,13 +100,10 @@ static bool is_device_option(const char *word)
     return false;
 }
 
-struct options options_parse(char **words)
+void options_parse(struct launch *launch, char **words)
 {
-    struct options options = {
-        .mem_size = MEBIBYTES_STANDARD * MEBIBYTE,
-        .words = words,
-    };
-
+    launch->mem_size = MEBIBYTES_STANDARD * MEBIBYTE;
+    launch->options = words;
     /* Where an option may be left out, urunc has an empty word instead. */
     for (; *words != NULL && ((*words)[0] == '-' || (*words)[0] == 0);
          words++) {
@@ -118,11 +112,11 @@ struct options options_parse(char **words)
             words++;
             break;
         }
-        options.count++;
+        launch->option_count++;
         if ((value = after(word, "--mem=")) != NULL) {
-            options.mem_size = parse_memory(value);
+            launch->mem_size = parse_memory(value);
         } else if ((value = after(word, "--counters=")) != NULL) {
-            options.counters = value;
+            launch->counters = value;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
             usage();
         } else if (strcmp(word, "--version") == 0) {
@@ -141,13 +135,12 @@ struct options options_parse(char **words)
         warnx("Missing IMAGE: name the file to run");
         usage();
     }
-    options.image = words[0];
-    options.arguments = words + 1;
-    return options;
+    launch->image.name = words[0];
+    launch->arguments = words + 1;
 }
 
 /* `word` is PREFIX:NAME=VALUE: find the device and let it take the value. */
-static void take_option(struct image *image, const char *word, size_t option)
+static void take_word(struct image *image, const char *word, size_t option)
 {
     const char *prefix = device_options[option].prefix;
     const char *name = after(word, prefix);
@@ -168,8 +161,7 @@ static void take_option(struct image *image, const char *word, size_t option)
         errx(1, "%s: device '%s' is attached already: give the option once",
              word, entry->name);
     struct traits *traits = &image->traits[entry - image->manifest.entries];
-    if (!device_options[option].take(entry, traits, name + len + 1))
-        errx(1, "%s: could not attach device '%s'", word, entry->name);
+    device_options[option].take(entry, traits, name + len + 1);
 }
 
 /* Let the host do for the image's devices whatever it can. */
@@ -194,14 +186,14 @@ static void want_offloads(struct image *image)
     }
 }
 
-void options_attach(const struct options *options, struct image *image)
+void options_attach(struct launch *launch)
 {
-    want_offloads(image);
+    want_offloads(&launch->image);
     for (size_t o = 0; o < COUNT_OF(device_options); o++)
-        for (size_t i = 0; i < options->count; i++)
-            take_option(image, options->words[i], o);
+        for (size_t i = 0; i < launch->option_count; i++)
+            take_word(&launch->image, launch->options[i], o);
     const struct solo5_entry *missing =
-        manifest_find_unattached(&image->manifest);
+        manifest_find_unattached(&launch->image.manifest);
     if (missing != NULL) {
         bool net = missing->type == SOLO5_DEVICE_NET;
         warnx("Device '%s' of type %s declared but not attached.",

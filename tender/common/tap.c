@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -18,121 +17,63 @@
 #include "abi/fata.h"
 #include "base/bytes.h"
 
-static_assert(IFNAMSIZ == 16, "names have up to 15 characters");
-
-/* An ioctl of network interfaces. Returns 0 or the error. */
-static int interface_get(unsigned long request, struct ifreq *interface)
-{
-    int error = 0;
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return errno;
-    if (ioctl(fd, (int)request, interface) != 0)
-        error = errno;
-    (void)close(fd);
-    return error;
-}
-
-static bool check_is_up(struct ifreq *interface)
+/* Ask for a property of a network interface. */
+static void ask(unsigned long request, struct ifreq *interface)
 {
     const char *name = interface->ifr_name;
-    int error = interface_get(SIOCGIFFLAGS, interface);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-    if (error == ENODEV) {
-        warnx("there is no network interface '%s'. To make it: "
-              "ip tuntap add %s mode tap user $USER && ip link set %s up",
-              name, name, name);
-        return false;
+    if (fd < 0 || ioctl(fd, (int)request, interface) != 0) {
+        if (errno != ENODEV)
+            err(1, "network interface '%s'", name);
+        errx(1,
+             "there is no network interface '%s'. To make it: "
+             "ip tuntap add %s mode tap user $USER && ip link set %s up",
+             name, name, name);
     }
-    if (error != 0) {
-        warnx("network interface '%s': %s", name, strerror(error));
-        return false;
-    }
-    if ((interface->ifr_flags & IFF_UP) == 0) {
-        warnx("network interface '%s' is down. To change that: "
-              "ip link set %s up",
-              name, name);
-        return false;
-    }
-    return true;
+    (void)close(fd);
 }
 
-static void explain_attach(const char *name, int error)
-{
-    switch (error) {
-    case EBUSY:
-        warnx("tap interface '%s' is in use by another program; give each "
-              "its own",
-              name);
-        break;
-    case EPERM:
-        warnx("tap interface '%s' belongs to another user. To make one for "
-              "yourself: ip tuntap add %s mode tap user $USER",
-              name, name);
-        break;
-    case EINVAL:
-        warnx("network interface '%s' is not a tap interface. "
-              "To make one: ip tuntap add NAME mode tap user $USER",
-              name);
-        break;
-    default:
-        warnx("cannot attach to tap interface '%s': %s", name, strerror(error));
-    }
-}
-
-bool tap_agree(int fd, uint16_t *mtu, struct traits *traits)
+void tap_agree(int fd, uint16_t *mtu, struct traits *traits)
 {
     static const unsigned merged[] = {
         TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
-        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
-        TUN_F_CSUM | TUN_F_TSO4,
-        TUN_F_CSUM,
+        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, TUN_F_CSUM | TUN_F_TSO4,
+        TUN_F_CSUM, /* nothing larger than the MTU */
     };
     struct ifreq interface = {0};
     uint32_t wanted = traits->features;
     int len = FATA_NET_HEADER, little = 1;
-    size_t i = 0;
+    size_t i = 0, last = COUNT_OF(merged) - 1;
 
     *mtu = 0;
     *traits = (struct traits){0};
     if (ioctl(fd, (int)TUNGETIFF, &interface) != 0)
-        return true;
+        return;
     int flags = interface.ifr_flags;
-    if (interface_get(SIOCGIFMTU, &interface) != 0 || interface.ifr_mtu <= 0 ||
-        interface.ifr_mtu > UINT16_MAX) {
-        warnx("cannot learn the MTU of '%s': is it still there?",
-              interface.ifr_name);
-        return false;
-    }
+    ask(SIOCGIFMTU, &interface);
     *mtu = (uint16_t)interface.ifr_mtu;
     if ((flags & IFF_MULTI_QUEUE) != 0)
         traits->features = FATA_NET_SIBLINGS;
     if ((flags & IFF_VNET_HDR) == 0) {
-        /* Whoever had it before us may have asked for frames larger than the
-         * MTU. */
+        /* Whoever had it before us may have asked for larger frames. */
         (void)ioctl(fd, TUNSETOFFLOAD, 0);
-        return true;
+        return;
     }
-    if (wanted == 0 || ioctl(fd, (int)TUNSETVNETHDRSZ, &len) != 0) {
-        warnx("tap interface '%s' was opened with headers before frames, "
-              "which this image does not know of: open it without "
-              "IFF_VNET_HDR",
-              interface.ifr_name);
-        return false;
-    }
+    if (wanted == 0 || ioctl(fd, (int)TUNSETVNETHDRSZ, &len) != 0)
+        errx(1,
+             "tap interface '%s' was opened with headers before frames, which "
+             "this image does not know of: open it without IFF_VNET_HDR",
+             interface.ifr_name);
     (void)ioctl(fd, (int)TUNSETVNETLE, &little); /* our order anyway */
-    traits->header_len = FATA_NET_HEADER;
     if ((wanted & FATA_NET_RX_MERGED) == 0)
-        i = COUNT_OF(merged) - 1;
-    while (i < COUNT_OF(merged) - 1 && ioctl(fd, TUNSETOFFLOAD, merged[i]) != 0)
+        i = last;
+    while (ioctl(fd, TUNSETOFFLOAD, merged[i]) != 0 && i < last)
         i++;
-    if (i == COUNT_OF(merged) - 1) {
-        (void)ioctl(fd, TUNSETOFFLOAD, merged[i]);
+    if (i == last)
         wanted &= ~(uint32_t)FATA_NET_RX_MERGED;
-    }
+    traits->header_len = FATA_NET_HEADER;
     traits->features |= wanted;
-    return true;
 }
 
 /*
@@ -140,55 +81,65 @@ bool tap_agree(int fd, uint16_t *mtu, struct traits *traits)
  * something is to be left to the host and it can, several queues if it is made
  * so. Returns 0, or the error.
  */
-static int attach(int fd, const char *name, uint32_t wanted)
+static int attach(int fd, struct ifreq *interface, uint32_t wanted)
 {
-    static const int queues[] = {0, IFF_MULTI_QUEUE};
     unsigned known = 0;
-    int error = 0;
 
     (void)ioctl(fd, (int)TUNGETFEATURES, &known);
-    for (size_t i = 0; i < COUNT_OF(queues); i++) {
-        struct ifreq interface = {0};
-        int flags = IFF_TAP | IFF_NO_PI | queues[i];
-        if (wanted != 0 && (known & IFF_VNET_HDR) != 0)
-            flags |= IFF_VNET_HDR;
-        interface.ifr_flags = (short)flags;
-        memcpy(interface.ifr_name, name, strlen(name));
-        if (ioctl(fd, (int)TUNSETIFF, &interface) == 0)
-            return 0;
-        error = errno;
-        if (error != EINVAL)
-            break;
-    }
-    return error;
+    if (wanted == 0)
+        known &= ~(unsigned)IFF_VNET_HDR;
+    known &= IFF_VNET_HDR;
+    interface->ifr_flags = (short)(IFF_TAP | IFF_NO_PI | known);
+    if (ioctl(fd, (int)TUNSETIFF, interface) == 0)
+        return 0;
+    interface->ifr_flags |= IFF_MULTI_QUEUE;
+    if (errno == EINVAL && ioctl(fd, (int)TUNSETIFF, interface) == 0)
+        return 0;
+    return errno;
 }
 
 int tap_open(const char *name, uint16_t *mtu, struct traits *traits)
 {
+    static const char make[] = "ip tuntap add NAME mode tap user $USER";
     struct ifreq interface = {0};
 
-    if (strlen(name) >= IFNAMSIZ || name[0] == 0) {
-        warnx("'%s' is not the name of a network interface: those have 1 to "
-              "15 characters",
-              name);
-        return -1;
-    }
+    if (strlen(name) >= IFNAMSIZ || name[0] == 0)
+        errx(1,
+             "'%s' is not the name of a network interface: those have 1 to 15 "
+             "characters",
+             name);
     /* Asked first, since attaching to one that is not there would make it. */
     memcpy(interface.ifr_name, name, strlen(name));
-    if (!check_is_up(&interface))
-        return -1;
-
+    ask(SIOCGIFFLAGS, &interface);
+    if ((interface.ifr_flags & IFF_UP) == 0)
+        errx(1,
+             "network interface '%s' is down. To change that: "
+             "ip link set %s up",
+             name, name);
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0) {
-        warnx("cannot open /dev/net/tun: %s. It must exist (modprobe tun) and "
-              "be readable and writable for you",
-              strerror(errno));
-        return -1;
+    if (fd < 0)
+        err(1, "/dev/net/tun must exist (modprobe tun) and be readable and "
+               "writable for you");
+    switch (attach(fd, &interface, traits->features)) {
+    case 0:
+        break;
+    case EBUSY:
+        errx(1,
+             "tap interface '%s' is in use by another program; give each its "
+             "own",
+             name);
+    case EPERM:
+        errx(1,
+             "tap interface '%s' belongs to another user. To make one for "
+             "yourself: %s",
+             name, make);
+    case EINVAL:
+        errx(1,
+             "network interface '%s' is not a tap interface. To make one: %s",
+             name, make);
+    default:
+        err(1, "cannot attach to tap interface '%s'", name);
     }
-    int error = attach(fd, name, traits->features);
-    if (error != 0) {
-        explain_attach(name, error);
-        return -1;
-    }
-    return tap_agree(fd, mtu, traits) ? fd : -1;
+    tap_agree(fd, mtu, traits);
+    return fd;
 }
