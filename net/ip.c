@@ -161,7 +161,10 @@ uint32_t ip_next_id(struct ip *ip, const struct fata_ip *destination)
 {
     uint32_t words[4];
     memcpy(words, destination->at, sizeof words);
-    return ip->ids[hash_words(&ip->key, words, COUNT_OF(words)) % IP_IDS]++;
+    /* Whoever shares a counter with a destination cannot tell from his own ids
+     * which are its: RFC 7739, section 5.3. */
+    uint32_t hash = hash_words(&ip->key, words, COUNT_OF(words));
+    return hash + ip->ids[hash % IP_IDS]++;
 }
 
 /* ----- What transports ask for ----- */
@@ -410,7 +413,6 @@ enum err ip_init(struct ip *ip, struct fata_env *env, struct fata_netif *netif)
     };
     log_source_init(&ip->log, env->log, "ip");
     fata_random_fill(env->random, &ip->key, sizeof ip->key);
-    fata_random_fill(env->random, ip->ids, sizeof ip->ids);
     fata_random_fill(env->random, &key, sizeof key);
     path_mtus_init(&ip->paths, &key);
     fata_random_fill(env->random, &key, sizeof key);

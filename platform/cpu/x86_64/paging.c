@@ -32,12 +32,13 @@ enum {
 #define ADDRESS      UINT64_C(0x000ffffffffff000)
 
 /* The bytes that one entry at this level stands for; level 1 is the lowest. */
-static uint64_t span(unsigned level)
+static inline __attribute__((always_inline)) uint64_t span(unsigned level)
 {
     return UINT64_C(1) << (12 + 9 * (level - 1));
 }
 
-static unsigned index_of(uint64_t address, unsigned level)
+static inline __attribute__((always_inline)) unsigned index_of(uint64_t address,
+                                                               unsigned level)
 {
     return (unsigned)(address >> (12 + 9 * (level - 1))) % ENTRIES;
 }
@@ -109,8 +110,15 @@ static uint64_t *table_below(struct paging *paging, uint64_t *entry,
 static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
                    uint64_t from, uint64_t to, uint64_t bits)
 {
+    if (level == 1) {
+        uint64_t *entry = &table[index_of(from, level)];
+        for (; from < to; from += PAGING_PAGE)
+            *entry++ = bits == 0 ? 0 : from | bits;
+        return true;
+    }
+
     uint64_t size = span(level);
-    bool pages_here = level <= 2 || (level == 3 && paging->has_gib);
+    bool pages_here = level == 2 || (level == 3 && paging->has_gib);
 
     while (from < to) {
         uint64_t *entry = &table[index_of(from, level)];
@@ -119,7 +127,7 @@ static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
         if (end > to)
             end = to;
         if (whole && pages_here && !is_table(*entry, level)) {
-            *entry = bits == 0 ? 0 : from | bits | (level > 1 ? BIG : 0);
+            *entry = bits == 0 ? 0 : from | bits | BIG;
         } else if (bits != 0 || (*entry & PRESENT) != 0) {
             uint64_t *below = table_below(paging, entry, level);
             if (below == NULL ||

@@ -242,10 +242,13 @@ void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
 static uint64_t search(uint64_t start, acpi_memory *memory, void *context)
 {
     struct bytes b = memory(context, start, BIOS_HALF);
+    uint64_t signature, word;
 
+    memcpy(&signature, "RSD PTR ", sizeof signature);
     for (size_t i = 0; i + ROOT <= b.len; i += 16) {
         uint8_t sum = 0;
-        if (memcmp(b.at + i, "RSD PTR ", 8) != 0)
+        memcpy(&word, b.at + i, sizeof word);
+        if (word != signature)
             continue;
         for (size_t j = 0; j < ROOT; j++)
             sum = (uint8_t)(sum + b.at[i + j]);

@@ -5,6 +5,7 @@
  *     PVH            xen/include/public/arch-x86/hvm/start_info.h
  *     Linux          Documentation/arch/x86/{boot,zero-page}.rst
  */
+#define _GNU_SOURCE /* strnlen */ // NOLINT(bugprone-reserved-identifier)
 #include "base/small.h"
 
 #include "platform/virtio/x86_64/boot.h"
@@ -15,6 +16,7 @@ enum {
     MULTIBOOT_HAS_MMAP = 1 << 6,
     MULTIBOOT_HAS_NAME = 1 << 9,
     MMAP_BYTES_MAX = 64 * 1024,
+    CMDLINE_PIECE = 128,
 
     PVH_INFO = 56,
     PVH_ENTRY = 24,
@@ -53,12 +55,24 @@ static void add_region(struct boot *boot, uint64_t start, uint64_t len,
 static void keep_cmdline(struct boot *boot, uint64_t address,
                          boot_memory *memory, void *context)
 {
+    size_t piece = CMDLINE_PIECE;
+
     boot->cmdline_at = address;
     while (address != 0 && boot->cmdline_len < BOOT_CMDLINE_MAX) {
-        struct bytes byte = memory(context, address + boot->cmdline_len, 1);
-        if (byte.len == 0 || byte.at[0] == 0)
+        size_t room = BOOT_CMDLINE_MAX - boot->cmdline_len;
+        struct bytes b = memory(context, address + boot->cmdline_len,
+                                piece < room ? piece : room);
+        if (b.len == 0 && piece == 1)
             break;
-        boot->cmdline[boot->cmdline_len++] = (char)byte.at[0];
+        /* Where memory ends, byte by byte. */
+        if (b.len == 0)
+            piece = 1;
+        size_t len = b.len == 0 ? 0 : strnlen((const char *)b.at, b.len);
+        if (len > 0)
+            memcpy(boot->cmdline + boot->cmdline_len, b.at, len);
+        boot->cmdline_len += len;
+        if (len < b.len)
+            break;
     }
     boot->cmdline[boot->cmdline_len] = 0;
 }

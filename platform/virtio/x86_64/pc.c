@@ -30,8 +30,6 @@ enum {
     LOADER_NAME = 64,
     FIRMWARE = 32 << 20,
 
-    LOW_MEMORY = 0xa0000,
-    BIOS = 0xe0000,
     MIB = 0x100000,
 
     /* Ends QEMU, if it has the device isa-debug-exit at this port. */
@@ -44,7 +42,7 @@ enum {
 
 /* Of the linker script, and of start.S. */
 extern uint8_t boot_image_start[], boot_constants[], boot_data[],
-    boot_image_end[];
+    boot_image_end[], boot_early_end[];
 extern uint8_t boot_stack[], boot_stack_end[];
 
 /*
@@ -108,7 +106,7 @@ struct bytes pc_memory(void *context, uint64_t address, size_t len)
     (void)context;
     if (address == 0 || __builtin_add_overflow(address, len, &end))
         return (struct bytes){0};
-    if (!has_tables && end > UINT64_C(1) << 30)
+    if (!has_tables && end > (uint64_t)(uintptr_t)boot_early_end)
         return (struct bytes){0};
     if (has_tables) {
         uint64_t page = address & ~(uint64_t)(PAGING_PAGE - 1);
@@ -159,9 +157,7 @@ static bool map_all(uint64_t end)
                    guard = (uintptr_t)boot_stack;
 
     traps_name_guard(boot_stack, PAGING_PAGE);
-    return paging_map(&paging, PAGING_PAGE, LOW_MEMORY, PAGING_READ) &&
-           paging_map(&paging, BIOS, MIB, PAGING_READ) &&
-           paging_map(&paging, image, constants,
+    return paging_map(&paging, image, constants,
                       PAGING_READ | PAGING_EXECUTE) &&
            paging_map(&paging, constants, variables, PAGING_READ) &&
            paging_map(&paging, variables, end, data) &&
@@ -175,8 +171,7 @@ static bool map_all(uint64_t end)
 static void forget_loader(uint64_t start, uint64_t end)
 {
     uint64_t from = boot.cmdline_at;
-    uint64_t to = (from + boot.cmdline_len + LOADER_NAME + PAGING_PAGE - 1) &
-                  ~(uint64_t)(PAGING_PAGE - 1);
+    uint64_t to = from + boot.cmdline_len + LOADER_NAME;
 
     if (from < start)
         from = start;

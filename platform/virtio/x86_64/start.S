@@ -5,8 +5,8 @@
  *     PVH           32 bits, EBX: its information   (Cloud Hypervisor, Xen, ...)
  *     Linux         64 bits, RSI: the zero page     (older Firecracker)
  *
- * The first two are brought to 64 bits, on tables that map the first GiB;
- * boot.c replaces those. All three call boot_start(which, information).
+ * The first two are brought to 64 bits, on tables that map the image and what
+ * is below it; pc.c replaces those. All three call boot_start(which, information).
  */
 #include "platform/virtio/x86_64/boot.h"
 
@@ -57,7 +57,7 @@ start_pvh:
         movl    $(early_pages + PAGE_TABLE), early_middle
         movl    $early_pages, %ebp
         movl    $PAGE_2MIB, %eax
-        movl    $512, %ecx
+        movl    $boot_early_pages, %ecx
 2:      movl    %eax, (%ebp)
         addl    $0x200000, %eax
         addl    $8, %ebp
