@@ -273,6 +273,9 @@ static struct bootarg *find(const struct bootargs *args, struct bytes name)
         if (bytes_equal(name, bytes_of_string(args->table[i].name)))
             return &args->table[i];
     }
+    /* So engines call it that start MirageOS's unikernels, and ours as such. */
+    if (bytes_equal(name, TEXT("ipv4-gateway")))
+        return find(args, TEXT("gateway"));
     return NULL;
 }
 

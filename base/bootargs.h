@@ -9,6 +9,8 @@
  * operand, which is an error unless operands are declared.
  *
  * The generated main.c declares a table of options; bootargs_parse fills it.
+ * An option --gateway is also known as --ipv4-gateway, as engines write it.
+ *
  * `--help` lists the table and ends with status 63, a mistake names the
  * option, what is wrong and the nearest right one, and ends with 64.
  */

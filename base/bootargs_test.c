@@ -301,6 +301,18 @@ static void entries_are_got_by_name(void)
     CHECK(bootargs_get(&args, "count") == &table[COUNT]);
 }
 
+static void the_gateway_is_known_by_the_name_that_engines_use(void)
+{
+    struct bootarg only[] = {{.name = "gateway", .kind = BOOTARG_IPV4}};
+    struct writer w = writer_to(out, sizeof out);
+    args = (struct bootargs){.program = "hello", .table = only, .count = 1};
+    CHECK_EQ(bootargs_parse(&args, TEXT("--ipv4-gateway=10.0.0.1"), &w), 0);
+    CHECK(only[0].given && only[0].value.ipv4[3] == 1);
+    args = (struct bootargs){.program = "noop"};
+    CHECK_EQ(bootargs_parse(&args, TEXT("--ipv4-gateway=10.0.0.1"), &w),
+             BOOTARGS_EXIT_WRONG);
+}
+
 static void distance_counts_the_edits(void)
 {
     CHECK_EQ(name_distance("", ""), 0);
@@ -345,6 +357,7 @@ int main(void)
     RUN(help_after_two_dashes_is_an_operand);
     RUN(no_options_at_all_are_fine);
     RUN(entries_are_got_by_name);
+    RUN(the_gateway_is_known_by_the_name_that_engines_use);
     RUN(distance_counts_the_edits);
     RUN(distance_of_long_names_is_bounded_work);
     return test_result();
