@@ -2,15 +2,24 @@
  * Any bytes as an image's file, or a good file with any words changed. What is
  * accepted is loaded into memory with inaccessible pages around it; the
  * segments are then where the parser said, in bounds, in order, never writable
- * and executable, and all else is zero.
+ * and executable, and all else is zero. Both for memory of spt, and of hvt.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "abi/hvt.h"
 #include "tender/common/answers.h"
 #include "tender/common/elf_file.h"
 
-enum { MEMORY = 2 << 20, ROOM = MEMORY - SOLO5_SPT_MEMORY_START };
+enum { MEMORY = 2 << 20, START_MAX = SOLO5_SPT_MEMORY_START };
+
+/* A guest of spt begins at 0x10000 and runs in place; one of hvt at 0. */
+static bool in_place;
+
+static size_t room(void)
+{
+    return in_place ? MEMORY - START_MAX : MEMORY;
+}
 
 static void check(bool condition)
 {
@@ -24,17 +33,19 @@ static struct guest fresh_memory(void)
     static uint8_t *around;
 
     if (around == NULL) {
-        around = mmap(NULL, ROOM + 2 * SOLO5_PAGE, PROT_NONE,
+        around = mmap(NULL, MEMORY + 2 * SOLO5_PAGE, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         check(around != MAP_FAILED);
     }
-    uint8_t *memory = mmap(around + SOLO5_PAGE, ROOM, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    check(memory != MAP_FAILED);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+    check(mmap(around, MEMORY + 2 * SOLO5_PAGE, PROT_NONE, flags, -1, 0) ==
+          around);
+    uint8_t *memory = around + SOLO5_PAGE + (MEMORY - room());
+    check(mmap(memory, room(), PROT_READ | PROT_WRITE, flags, -1, 0) == memory);
     return (struct guest){.memory = memory,
-                          .start = SOLO5_SPT_MEMORY_START,
+                          .start = MEMORY - room(),
                           .mem_size = MEMORY,
-                          .in_place = true};
+                          .in_place = in_place};
 }
 
 static void check_segments(const struct elf *elf)
@@ -55,7 +66,7 @@ static void check_segments(const struct elf *elf)
 
 static void check_loaded(const struct guest *guest, const struct elf *elf)
 {
-    check(mprotect(guest->memory, ROOM, PROT_READ) == 0);
+    check(mprotect(guest->memory, room(), PROT_READ) == 0);
     for (size_t i = 0; i < elf->count; i++) {
         const struct elf_segment *s = &elf->segments[i];
         const uint8_t *at = guest_at(guest, s->start, s->end - s->start);
@@ -84,9 +95,7 @@ static struct elf_file changed(struct bytes changes)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try_file(const uint8_t *data, size_t size)
 {
     static struct elf elf;
     static union manifest manifest;
@@ -96,18 +105,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         [1] = {.features = 1}, [2] = {.read_only = true}};
     static const struct solo5_spt_boot_info zeroes;
     const struct bytes info = bytes_of(&zeroes, sizeof(zeroes));
+    const uint64_t boot = in_place ? SOLO5_SPT_BOOT_INFO : HVT_BOOT_INFO;
     const char *why = NULL;
-    static struct elf_file file;
     struct bytes note;
 
-    if (size > 0 && data[0] == 0) {
-        file = changed(bytes_of(data + 1, size - 1));
-        data = (const uint8_t *)&file;
-        size = sizeof(file);
-    }
     if (!elf_parse(&elf, bytes_of(data, size), MEMORY, &why)) {
         check(why != NULL);
-        return 0;
+        return;
     }
     check_segments(&elf);
     if (elf_note(&elf, &elf_note_abi, &note, &why))
@@ -121,8 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     guest = fresh_memory();
     if (elf_note(&elf, &elf_note_manifest, &note, &why) &&
         manifest_parse(&manifest, note))
-        check(guest_write_boot_info(&guest, SOLO5_SPT_BOOT_INFO, info,
-                                    &manifest, no_words));
+        check(guest_write_boot_info(&guest, boot, info, &manifest, no_words));
     const struct answers answers = {
         .random = random, .counters = true, .traits = traits};
     if (guest_load(&guest, &elf, -1) &&
@@ -131,5 +134,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)answers_wants(note);
         (void)answers_write(&guest, &elf, note, &answers);
     }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct elf_file file;
+
+    if (size > 0 && data[0] == 0) {
+        file = changed(bytes_of(data + 1, size - 1));
+        data = (const uint8_t *)&file;
+        size = sizeof(file);
+    }
+    in_place = !in_place;
+    try_file(data, size);
+    in_place = !in_place;
+    try_file(data, size);
     return 0;
 }
