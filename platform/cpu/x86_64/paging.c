@@ -112,8 +112,10 @@ static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
 {
     if (level == 1) {
         uint64_t *entry = &table[index_of(from, level)];
-        for (; from < to; from += PAGING_PAGE)
-            *entry++ = bits == 0 ? 0 : from | bits;
+        uint64_t value = bits == 0 ? 0 : from | bits;
+        uint64_t step = bits == 0 ? 0 : PAGING_PAGE;
+        for (; from < to; from += PAGING_PAGE, value += step)
+            *entry++ = value;
         return true;
     }
 
