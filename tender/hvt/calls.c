@@ -33,14 +33,6 @@ void calls_init(struct calls *calls, const struct guest *guest,
     (void)sigdelset(&calls->awake, SIGIO);
 }
 
-static enum calls_end bad(struct calls *calls, const char *what,
-                          uint64_t address, uint64_t len)
-{
-    (void)snprintf(calls->why, sizeof(calls->why), "%s: gpa=0x%llx, sz=%llu",
-                   what, (unsigned long long)address, (unsigned long long)len);
-    return CALLS_BAD;
-}
-
 /*
  * The guest's memory, if it is all there, and is the guest's to read (READ) or
  * to write to. Segments are protected from us as well, so that to touch one
@@ -61,29 +53,10 @@ static uint8_t *at(struct calls *calls, uint64_t address, uint64_t len,
             memory = NULL;
     }
     if (memory == NULL)
-        (void)bad(calls, "Invalid guest access", address, len);
+        (void)snprintf(calls->why, sizeof(calls->why),
+                       "Invalid guest access: gpa=0x%llx, sz=%llu",
+                       (unsigned long long)address, (unsigned long long)len);
     return memory;
-}
-
-/* The structure of a hypercall: from the guest, and with results back to it. */
-static bool fetch(struct calls *calls, uint64_t address, void *to, size_t size)
-{
-    const uint8_t *from = at(calls, address, size, READ);
-
-    /* Results are written later; what cannot be is not even begun. */
-    if (from == NULL || at(calls, address, size, WRITE) == NULL)
-        return false;
-    memcpy(to, from, size);
-    return true;
-}
-
-static void store(struct calls *calls, uint64_t address, const void *from,
-                  size_t size)
-{
-    uint8_t *to = at(calls, address, size, WRITE);
-
-    assert(to != NULL); /* fetch has looked */
-    memcpy(to, from, size);
 }
 
 /* The attached device `handle` of this type, or NULL. */
@@ -97,43 +70,21 @@ static const struct solo5_entry *device(const struct calls *calls,
     return &calls->manifest->entries[handle];
 }
 
-static enum calls_end do_walltime(struct calls *calls, uint64_t address)
+/* A console that nobody reads any more is no reason to end. */
+static enum calls_end do_puts(struct calls *calls, const struct hvt_puts *call)
 {
-    struct hvt_walltime call;
-    struct timespec now;
-
-    if (!fetch(calls, address, &call, sizeof(call)))
-        return CALLS_BAD;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    call.ns = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
-    store(calls, address, &call, sizeof(call));
-    return CALLS_DONE;
-}
-
-static enum calls_end do_puts(struct calls *calls, uint64_t address)
-{
-    struct hvt_puts call;
-    const uint8_t *from = at(calls, address, sizeof(call), READ);
+    const uint8_t *from = at(calls, call->data, call->len, READ);
+    ssize_t n = 1;
 
     if (from == NULL)
         return CALLS_BAD;
-    memcpy(&call, from, sizeof(call));
-    from = at(calls, call.data, call.len, READ);
-    if (from == NULL)
-        return CALLS_BAD;
-    /* A console that nobody reads any more is no reason to end. */
-    for (uint64_t done = 0; done < call.len;) {
-        ssize_t n = write(STDOUT_FILENO, from + done, call.len - done);
-        if (n <= 0 && errno != EINTR)
-            break;
-        if (n > 0)
-            done += (uint64_t)n;
-    }
+    for (uint64_t done = 0; done < call->len && n > 0; done += (uint64_t)n)
+        n = write(STDOUT_FILENO, from + done, call->len - done);
     return CALLS_DONE;
 }
 
 /* Wait for input; the set of handles that have some. */
-static uint64_t wait_for(struct calls *calls, uint64_t timeout, int *count)
+static uint64_t wait_for(struct calls *calls, uint64_t timeout)
 {
     struct timespec time = {.tv_sec = (time_t)(timeout / SECOND),
                             .tv_nsec = (long)(timeout % SECOND)};
@@ -141,26 +92,11 @@ static uint64_t wait_for(struct calls *calls, uint64_t timeout, int *count)
 
     if (calls_stop)
         time = (struct timespec){0};
-    *count = ppoll(calls->polled, calls->count, &time, &calls->awake);
-    for (nfds_t i = 0; *count > 0 && i < calls->count; i++)
+    int count = ppoll(calls->polled, calls->count, &time, &calls->awake);
+    for (nfds_t i = 0; count > 0 && i < calls->count; i++)
         if (calls->polled[i].revents != 0)
             ready |= UINT64_C(1) << calls->handles[i];
-    if (*count < 0) /* a signal */
-        *count = 0;
     return ready;
-}
-
-static enum calls_end do_poll(struct calls *calls, uint64_t address)
-{
-    struct hvt_poll call;
-    int count;
-
-    if (!fetch(calls, address, &call, sizeof(call)))
-        return CALLS_BAD;
-    call.ready = wait_for(calls, call.timeout, &count);
-    call.result = count;
-    store(calls, address, &call, sizeof(call));
-    return CALLS_DONE;
 }
 
 static int32_t transfer(const struct solo5_entry *entry, uint64_t offset,
@@ -182,28 +118,24 @@ static int32_t transfer(const struct solo5_entry *entry, uint64_t offset,
     return HVT_OK;
 }
 
-static enum calls_end do_block(struct calls *calls, uint64_t address,
+static enum calls_end do_block(struct calls *calls, struct hvt_block *call,
                                uint32_t number)
 {
-    struct hvt_block call;
-    uint32_t right = number == HVT_BLOCK_WRITE ? READ : WRITE;
-
-    if (!fetch(calls, address, &call, sizeof(call)))
-        return CALLS_BAD;
     const struct solo5_entry *entry =
-        device(calls, call.handle, SOLO5_DEVICE_BLOCK);
-    call.result = HVT_INVALID;
+        device(calls, call->handle, SOLO5_DEVICE_BLOCK);
+    bool writes = number == HVT_BLOCK_WRITE;
+
+    call->result = HVT_INVALID;
     if (entry != NULL && number == HVT_BLOCK_FLUSH) {
-        call.result = fdatasync(entry->hostfd) == 0 ? HVT_OK : HVT_ERROR;
-    } else if (entry != NULL && call.len <= entry->block.capacity &&
-               call.offset <= entry->block.capacity - call.len) {
-        uint8_t *memory = at(calls, call.data, call.len, right);
+        call->result = fdatasync(entry->hostfd) == 0 ? HVT_OK : HVT_ERROR;
+    } else if (entry != NULL && call->len <= entry->block.capacity &&
+               call->offset <= entry->block.capacity - call->len) {
+        uint8_t *memory =
+            at(calls, call->data, call->len, writes ? READ : WRITE);
         if (memory == NULL)
             return CALLS_BAD;
-        call.result = transfer(entry, call.offset, memory, call.len,
-                               number == HVT_BLOCK_WRITE);
+        call->result = transfer(entry, call->offset, memory, call->len, writes);
     }
-    store(calls, address, &call, sizeof(call));
     return CALLS_DONE;
 }
 
@@ -227,47 +159,38 @@ static uint8_t outcome(ssize_t n)
     }
 }
 
-static enum calls_end do_net(struct calls *calls, uint64_t address, bool writes)
+static enum calls_end do_net(struct calls *calls, struct hvt_net *call,
+                             bool writes)
 {
-    struct hvt_net call;
-
-    if (!fetch(calls, address, &call, sizeof(call)))
-        return CALLS_BAD;
     const struct solo5_entry *entry =
-        device(calls, call.handle, SOLO5_DEVICE_NET);
-    call.result = HVT_INVALID;
-    if (entry != NULL) {
-        uint8_t *memory = at(calls, call.data, call.len, writes ? READ : WRITE);
-        ssize_t n;
-        if (memory == NULL)
-            return CALLS_BAD;
-        if (writes)
-            n = write(entry->hostfd, memory, call.len);
-        else
-            n = read(entry->hostfd, memory, call.len);
-        call.result = outcome(n);
-        if (!writes && n > 0)
-            call.len = (uint64_t)n;
-    }
-    store(calls, address, &call, sizeof(call));
+        device(calls, call->handle, SOLO5_DEVICE_NET);
+    ssize_t n;
+
+    call->result = HVT_INVALID;
+    if (entry == NULL)
+        return CALLS_DONE;
+    uint8_t *memory = at(calls, call->data, call->len, writes ? READ : WRITE);
+    if (memory == NULL)
+        return CALLS_BAD;
+    if (writes)
+        n = write(entry->hostfd, memory, call->len);
+    else
+        n = read(entry->hostfd, memory, call->len);
+    call->result = outcome(n);
+    if (!writes && n > 0)
+        call->len = (uint64_t)n;
     return CALLS_DONE;
 }
 
-static enum calls_end do_halt(struct calls *calls, uint64_t address)
+static enum calls_end do_halt(struct calls *calls, const struct hvt_halt *call)
 {
-    struct hvt_halt call;
-    const uint8_t *from = at(calls, address, sizeof(call), READ);
-
-    if (from == NULL)
-        return CALLS_BAD;
-    memcpy(&call, from, sizeof(call));
-    calls->status = call.status & 0xff;
-    if (call.cookie != 0) {
-        from = at(calls, call.cookie, HVT_COOKIE, READ);
+    calls->status = call->status & 0xff;
+    calls->has_trap = call->cookie != 0;
+    if (calls->has_trap) {
+        const uint8_t *from = at(calls, call->cookie, HVT_COOKIE, READ);
         if (from == NULL)
             return CALLS_BAD;
         memcpy(&calls->trap, from, sizeof(calls->trap));
-        calls->has_trap = true;
     }
     return CALLS_HALT;
 }
@@ -282,22 +205,19 @@ struct ring {
 
 static bool ring_open(struct calls *calls, struct ring *ring, uint64_t address)
 {
-    struct hvt_ring *header = NULL; /* for its fields' places alone */
-    uint32_t given;
+    uint32_t counts[2]; /* given, taken */
 
     *ring = (struct ring){0};
     if (address == 0)
         return true;
-    if (at(calls, address, sizeof(*header), READ) == NULL)
+    if (at(calls, address, sizeof(struct hvt_ring), READ) == NULL)
         return false;
-    ring->memory = at(calls, address, sizeof(*header), WRITE);
+    ring->memory = at(calls, address, sizeof(struct hvt_ring), WRITE);
     if (ring->memory == NULL)
         return false;
-    memcpy(&given, ring->memory + offsetof(struct hvt_ring, given),
-           sizeof(given));
-    memcpy(&ring->taken, ring->memory + offsetof(struct hvt_ring, taken),
-           sizeof(ring->taken));
-    ring->left = given - ring->taken;
+    memcpy(counts, ring->memory, sizeof(counts));
+    ring->taken = counts[1];
+    ring->left = counts[0] - counts[1];
     if (ring->left > HVT_RING)
         ring->left = HVT_RING;
     return true;
@@ -329,7 +249,9 @@ static uint32_t gather(struct calls *calls, const struct ring *ring,
     do {
         if (count == ring->left || count == HVT_PARTS_MAX) {
             if (count > 0)
-                (void)bad(calls, "Unfinished frame", count, 0);
+                (void)snprintf(calls->why, sizeof(calls->why),
+                               "a frame of %u parts has no end",
+                               (unsigned)count);
             return 0;
         }
         memcpy(last, slot_at(ring, count), sizeof(*last));
@@ -396,52 +318,98 @@ static bool receive_all(struct calls *calls, struct ring *ring, uint64_t *ready)
     return true;
 }
 
-static enum calls_end do_exchange(struct calls *calls, uint64_t address)
+static enum calls_end do_exchange(struct calls *calls,
+                                  struct hvt_exchange *call)
 {
-    struct hvt_exchange call;
     struct ring sent, received;
 
-    if (!fetch(calls, address, &call, sizeof(call)) ||
-        !ring_open(calls, &sent, call.send) ||
-        !ring_open(calls, &received, call.receive) || !send_all(calls, &sent))
+    if (!ring_open(calls, &sent, call->send) ||
+        !ring_open(calls, &received, call->receive) || !send_all(calls, &sent))
         return CALLS_BAD;
     uint32_t room = received.left;
-    call.ready = 0;
-    if (!receive_all(calls, &received, &call.ready))
+    call->ready = 0;
+    if (!receive_all(calls, &received, &call->ready))
         return CALLS_BAD;
-    int count;
-    if (received.left == room && call.timeout != HVT_NO_WAIT)
-        call.ready = wait_for(calls, call.timeout, &count);
-    call.told = calls_stop ? HVT_STOP : 0;
-    store(calls, address, &call, sizeof(call));
+    if (received.left == room && call->timeout != HVT_NO_WAIT)
+        call->ready = wait_for(calls, call->timeout);
+    call->told = calls_stop ? HVT_STOP : 0;
     return CALLS_DONE;
+}
+
+union call {
+    struct hvt_walltime walltime;
+    struct hvt_puts puts;
+    struct hvt_poll poll;
+    struct hvt_block block;
+    struct hvt_net net;
+    struct hvt_halt halt;
+    struct hvt_exchange exchange;
+};
+
+static enum calls_end act(struct calls *calls, uint32_t number,
+                          union call *call)
+{
+    struct timespec now;
+
+    switch (number) {
+    case HVT_WALLTIME:
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        call->walltime.ns =
+            (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+        return CALLS_DONE;
+    case HVT_PUTS:
+        return do_puts(calls, &call->puts);
+    case HVT_POLL:
+        call->poll.ready = wait_for(calls, call->poll.timeout);
+        call->poll.result = __builtin_popcountll(call->poll.ready);
+        return CALLS_DONE;
+    case HVT_NET_WRITE:
+    case HVT_NET_READ:
+        return do_net(calls, &call->net, number == HVT_NET_WRITE);
+    case HVT_HALT:
+        return do_halt(calls, &call->halt);
+    case HVT_EXCHANGE:
+        return do_exchange(calls, &call->exchange);
+    default:
+        return do_block(calls, &call->block, number);
+    }
 }
 
 enum calls_end calls_do(struct calls *calls, uint32_t number, uint64_t address)
 {
-    switch (number) {
-    case HVT_WALLTIME:
-        return do_walltime(calls, address);
-    case HVT_PUTS:
-        return do_puts(calls, address);
-    case HVT_POLL:
-        return do_poll(calls, address);
-    case HVT_BLOCK_WRITE:
-    case HVT_BLOCK_READ:
-        return do_block(calls, address, number);
-    case HVT_NET_WRITE:
-    case HVT_NET_READ:
-        return do_net(calls, address, number == HVT_NET_WRITE);
-    case HVT_HALT:
-        return do_halt(calls, address);
-    default:
-        break;
+    /* Of the structures; those that have no result may be constants. */
+    static const struct {
+        uint8_t size, results;
+    } known[] = {
+        [HVT_WALLTIME] = {sizeof(struct hvt_walltime), 1},
+        [HVT_PUTS] = {sizeof(struct hvt_puts), 0},
+        [HVT_POLL] = {sizeof(struct hvt_poll), 1},
+        [HVT_BLOCK_WRITE] = {sizeof(struct hvt_block), 1},
+        [HVT_BLOCK_READ] = {sizeof(struct hvt_block), 1},
+        [HVT_NET_WRITE] = {sizeof(struct hvt_net), 1},
+        [HVT_NET_READ] = {sizeof(struct hvt_net), 1},
+        [HVT_HALT] = {sizeof(struct hvt_halt), 0},
+        [HVT_EXCHANGE] = {sizeof(struct hvt_exchange), 1},
+        [HVT_BLOCK_FLUSH] = {sizeof(struct hvt_block), 1},
+    };
+    union call call;
+
+    if (number > HVT_BLOCK_FLUSH || known[number].size == 0 ||
+        (number > HVT_HALT && !calls->extended)) {
+        (void)snprintf(calls->why, sizeof(calls->why),
+                       "Invalid guest hypercall: num=%u", (unsigned)number);
+        return CALLS_BAD;
     }
-    if (calls->extended && number == HVT_EXCHANGE)
-        return do_exchange(calls, address);
-    if (calls->extended && number == HVT_BLOCK_FLUSH)
-        return do_block(calls, address, number);
-    (void)snprintf(calls->why, sizeof(calls->why),
-                   "Invalid guest hypercall: num=%u", (unsigned)number);
-    return CALLS_BAD;
+    size_t size = known[number].size;
+    const uint8_t *from = at(calls, address, size, READ);
+    uint8_t *to = NULL;
+    if (from != NULL && known[number].results)
+        to = at(calls, address, size, WRITE);
+    if (from == NULL || (known[number].results && to == NULL))
+        return CALLS_BAD;
+    memcpy(&call, from, size);
+    enum calls_end end = act(calls, number, &call);
+    if (end == CALLS_DONE && to != NULL)
+        memcpy(to, &call, size);
+    return end;
 }

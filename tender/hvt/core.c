@@ -1,6 +1,6 @@
-/* Dumps: see core.h. */
+/* Dumps: see hvt.h. */
 #define _GNU_SOURCE /* mincore */ // NOLINT(bugprone-reserved-identifier)
-#include "tender/hvt/core.h"
+#include "tender/hvt/hvt.h"
 
 #include <elf.h>
 #include <err.h>
@@ -11,14 +11,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "tender/hvt/filter.h"
-
 /* Linux's struct elf_prstatus for x86-64, of which we fill registers only. */
 struct status {
     uint8_t unused[112];
-    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8;
-    uint64_t rax, rcx, rdx, rsi, rdi, orig_rax, rip, cs, flags, rsp, ss;
-    uint64_t fs_base, gs_base, ds, es, fs, gs;
+    uint64_t registers[27];
     uint64_t floating;
 };
 
@@ -55,46 +51,24 @@ static struct status status_of(const struct machine *machine,
 {
     struct kvm_regs r = {0};
     struct kvm_sregs s = {0};
+    struct hvt_trap t = calls->trap;
 
     (void)ioctl(machine->processor, (int)KVM_GET_REGS, &r);
     (void)ioctl(machine->processor, (int)KVM_GET_SREGS, &s);
-    struct status status = {
-        .r15 = r.r15,
-        .r14 = r.r14,
-        .r13 = r.r13,
-        .r12 = r.r12,
-        .rbp = r.rbp,
-        .rbx = r.rbx,
-        .r11 = r.r11,
-        .r10 = r.r10,
-        .r9 = r.r9,
-        .r8 = r.r8,
-        .rax = r.rax,
-        .rcx = r.rcx,
-        .rdx = r.rdx,
-        .rsi = r.rsi,
-        .rdi = r.rdi,
-        .orig_rax = r.rax,
-        .rip = r.rip,
-        .cs = s.cs.selector,
-        .flags = r.rflags,
-        .rsp = r.rsp,
-        .ss = s.ss.selector,
-        .fs_base = s.fs.base,
-        .gs_base = s.gs.base,
-        .ds = s.ds.selector,
-        .es = s.es.selector,
-        .fs = s.fs.selector,
-        .gs = s.gs.selector,
-    };
-    if (calls->has_trap) {
-        status.rip = calls->trap.rip;
-        status.cs = calls->trap.cs;
-        status.flags = calls->trap.flags;
-        status.rsp = calls->trap.rsp;
-        status.ss = calls->trap.ss;
-    }
-    return status;
+    if (!calls->has_trap)
+        t = (struct hvt_trap){.rip = r.rip,
+                              .cs = s.cs.selector,
+                              .flags = r.rflags,
+                              .rsp = r.rsp,
+                              .ss = s.ss.selector};
+    return (struct status){
+        .registers = {r.r15,         r.r14,         r.r13,        r.r12,
+                      r.rbp,         r.rbx,         r.r11,        r.r10,
+                      r.r9,          r.r8,          r.rax,        r.rcx,
+                      r.rdx,         r.rsi,         r.rdi,        r.rax,
+                      t.rip,         t.cs,          t.flags,      t.rsp,
+                      t.ss,          s.fs.base,     s.gs.base,    s.ds.selector,
+                      s.es.selector, s.fs.selector, s.gs.selector}};
 }
 
 static bool write_all(int fd, const void *from, size_t len, uint64_t at)

@@ -1,6 +1,6 @@
-/* The monitor's cage: see filter.h. */
+/* The monitor's cage: see hvt.h. */
 #define _GNU_SOURCE /* syscall */ // NOLINT(bugprone-reserved-identifier)
-#include "tender/hvt/filter.h"
+#include "tender/hvt/hvt.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /*
- * gdb's remote protocol: see gdb.h. A packet is "$TEXT#SS", SS the sum of the
+ * gdb's remote protocol: see hvt.h. A packet is "$TEXT#SS", SS the sum of the
  * text's characters in hexadecimal; each is acknowledged by "+".
  */
 #define _GNU_SOURCE /* O_ASYNC */ // NOLINT(bugprone-reserved-identifier)
-#include "tender/hvt/gdb.h"
+#include "tender/hvt/hvt.h"
 
 #include <arpa/inet.h>
 #include <err.h>
@@ -21,8 +21,7 @@ enum {
     PACKET = 4096, /* characters, the most */
     BREAKPOINTS = 256,
     HLT = 0xf4,
-    WATCHED = 4,
-    FLOATS = 8,
+    FLOATS = 8, /* registers of each kind */
     GENERAL = 16,
 };
 
@@ -32,20 +31,13 @@ static char packet[PACKET + 1]; /* received, then the answer */
  * Places where the guest's instruction is replaced by HLT, which no guest has
  * a use for. Unlike INT3 it leaves every kind of KVM.
  */
-static struct {
-    uint64_t address;
-    uint8_t byte; /* what stood there */
-    bool used;
+static struct breakpoint {
+    uint64_t address; /* 0: not used */
+    uint8_t byte;     /* what stood there */
 } breakpoints[BREAKPOINTS];
-/* The processor's own breakpoints, also for data. */
-static struct {
-    uint64_t address;
-    uint64_t len; /* 0: not used */
-    char kind;    /* as in packets: 1 code, 2 writes, 3 and 4 any use */
-} watched[WATCHED];
 
 /* Registers in gdb's order for x86-64, up to the first of the vector units. */
-struct __attribute__((packed)) registers {
+struct __attribute__((packed, aligned(8))) registers {
     uint64_t general[GENERAL]; /* rax rbx rcx rdx rsi rdi rbp rsp r8-r15 */
     uint64_t rip;
     uint32_t flags, segments[6]; /* cs ss ds es fs gs */
@@ -56,8 +48,6 @@ struct __attribute__((packed)) registers {
 };
 
 static_assert(sizeof(struct registers) == 536, "as gdb has it");
-static_assert(offsetof(struct kvm_regs, rip) == 8 * GENERAL,
-              "as swap() has it");
 
 int gdb_accept(struct machine *machine, uint16_t port)
 {
@@ -89,99 +79,59 @@ static int get(void)
 {
     uint8_t byte;
 
-    if (connection < 0 || read(connection, &byte, 1) != 1)
-        return -1;
-    return byte;
+    return read(connection, &byte, 1) == 1 ? byte : -1;
 }
 
-static void put(const char *text, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(connection, text, len);
-        if (n <= 0)
-            return;
-        text += n;
-        len -= (size_t)n;
-    }
-}
-
-/* Send the text, until it has arrived. */
+/* Send the text; TCP sees to it that it arrives. */
 static void answer(const char *text)
 {
-    char end[4];
+    static char whole[PACKET + 8];
     unsigned sum = 0;
-    int c;
+    int c, len;
 
     for (const char *at = text; *at != 0; at++)
         sum += (uint8_t)*at;
-    (void)snprintf(end, sizeof(end), "#%02x", sum & 0xff);
-    do {
-        put("$", 1);
-        put(text, strlen(text));
-        put(end, 3);
-        do
-            c = get();
-        while (c >= 0 && c != '+' && c != '-');
-    } while (c == '-');
+    len = snprintf(whole, sizeof(whole), "$%s#%02x", text, sum & 0xff);
+    if (write(connection, whole, (size_t)len) != len)
+        return;
+    do
+        c = get();
+    while (c >= 0 && c != '+');
 }
 
 /* The next packet, to `packet`. False: there is nobody any more. */
 static bool receive(void)
 {
-    for (;;) {
-        size_t len = 0;
-        unsigned sum = 0, said = 0;
-        char end[3] = {0};
-        int c;
-        do
-            c = get();
-        while (c >= 0 && c != '$');
-        while ((c = get()) >= 0 && c != '#') {
-            sum += (unsigned)c;
-            if (len < PACKET)
-                packet[len++] = (char)c;
-        }
-        for (int i = 0; i < 2 && c >= 0; i++)
-            end[i] = (char)(c = get());
-        if (c < 0)
-            return false;
-        packet[len] = 0;
-        said = (unsigned)strtoul(end, NULL, 16);
-        put(said == (sum & 0xff) ? "+" : "-", 1);
-        if (said == (sum & 0xff))
-            return true;
-    }
+    size_t len = 0;
+    int c;
+
+    do
+        c = get();
+    while (c >= 0 && c != '$');
+    while (c >= 0 && (c = get()) >= 0 && c != '#')
+        if (len < PACKET)
+            packet[len++] = (char)c;
+    packet[len] = 0;
+    return get() >= 0 && get() >= 0 && write(connection, "+", 1) == 1;
 }
 
-static void put_hex(char *to, const uint8_t *from, size_t len)
+static void put_hex(const uint8_t *from, size_t len)
 {
+    packet[0] = 0;
     for (size_t i = 0; i < len; i++)
-        (void)snprintf(to + 2 * i, 3, "%02x", from[i]);
+        (void)snprintf(packet + 2 * i, 3, "%02x", from[i]);
 }
 
 /* False: these are not `len` bytes. */
 static bool get_hex(const char *from, uint8_t *to, size_t len)
 {
-    for (size_t i = 0; i < len; i++, from += 2) {
-        char text[3] = {from[0], from[0] != 0 ? from[1] : (char)0, 0};
-        char *end;
-        to[i] = (uint8_t)strtoul(text, &end, 16);
-        if (end != text + 2)
+    for (size_t i = 0; i < len; i++)
+        if (sscanf(from + 2 * i, "%2hhx", &to[i]) != 1)
             return false;
-    }
     return true;
 }
 
-/* KVM has the stack's and the frame's pointer the other way round. */
-static void swap(uint64_t *general)
-{
-    uint64_t rsp = general[6];
-
-    general[6] = general[7];
-    general[7] = rsp;
-}
-
-static void get_registers(const struct machine *machine, struct registers *r)
+static void get_registers(const struct machine *machine)
 {
     struct kvm_regs k = {0};
     struct kvm_sregs s = {0};
@@ -190,7 +140,9 @@ static void get_registers(const struct machine *machine, struct registers *r)
     (void)ioctl(machine->processor, (int)KVM_GET_REGS, &k);
     (void)ioctl(machine->processor, (int)KVM_GET_SREGS, &s);
     (void)ioctl(machine->processor, (int)KVM_GET_FPU, &f);
-    *r = (struct registers){
+    struct registers r = {
+        .general = {k.rax, k.rbx, k.rcx, k.rdx, k.rsi, k.rdi, k.rbp, k.rsp,
+                    k.r8, k.r9, k.r10, k.r11, k.r12, k.r13, k.r14, k.r15},
         .rip = k.rip,
         .flags = (uint32_t)k.rflags,
         .segments = {s.cs.selector, s.ss.selector, s.ds.selector, s.es.selector,
@@ -198,80 +150,70 @@ static void get_registers(const struct machine *machine, struct registers *r)
         .control = {f.fcw, f.fsw, f.ftwx},
         .mxcsr = f.mxcsr,
     };
-    uint64_t general[GENERAL];
-    memcpy(general, &k, sizeof(general));
-    swap(general);
-    memcpy(r->general, general, sizeof(general));
     for (size_t i = 0; i < FLOATS; i++)
-        memcpy(r->floats[i], f.fpr[i], sizeof(r->floats[i]));
-    memcpy(r->vectors, f.xmm, sizeof(r->vectors));
+        memcpy(r.floats[i], f.fpr[i], sizeof(r.floats[i]));
+    memcpy(r.vectors, f.xmm, sizeof(r.vectors));
+    put_hex((const uint8_t *)&r, sizeof(r));
 }
 
 /* Those of the vector and floating-point units are left as they are. */
 static bool set_registers(const struct machine *machine, const char *text)
 {
     struct registers r;
-    struct kvm_regs k = {0};
-    uint64_t general[GENERAL];
 
     if (!get_hex(text, (uint8_t *)&r, offsetof(struct registers, segments)))
         return false;
-    memcpy(general, r.general, sizeof(general));
-    swap(general);
-    memcpy(&k, general, sizeof(general));
-    k.rip = r.rip;
-    k.rflags = r.flags;
+    const uint64_t *g = r.general;
+    struct kvm_regs k = {.rax = g[0],
+                         .rbx = g[1],
+                         .rcx = g[2],
+                         .rdx = g[3],
+                         .rsi = g[4],
+                         .rdi = g[5],
+                         .rbp = g[6],
+                         .rsp = g[7],
+                         .r8 = g[8],
+                         .r9 = g[9],
+                         .r10 = g[10],
+                         .r11 = g[11],
+                         .r12 = g[12],
+                         .r13 = g[13],
+                         .r14 = g[14],
+                         .r15 = g[15],
+                         .rip = r.rip,
+                         .rflags = r.flags};
     return ioctl(machine->processor, (int)KVM_SET_REGS, &k) == 0;
 }
 
-/* HLT in place of the guest's instruction, or that one again. */
-static bool set_instruction(const struct machine *machine, uint64_t address,
-                            bool set)
+/* The breakpoint at `address`, or, with 0, an unused one; NULL: none. */
+static struct breakpoint *find_breakpoint(uint64_t address)
 {
-    uint8_t *at = guest_at(&machine->guest, address, 1);
-    size_t i = 0;
-
-    while (i < BREAKPOINTS &&
-           (breakpoints[i].used == set || breakpoints[i].address != address) &&
-           (!set || breakpoints[i].used))
-        i++;
-    if (at == NULL || i == BREAKPOINTS)
-        return false;
-    if (set) {
-        breakpoints[i].address = address;
-        breakpoints[i].byte = *at;
-        *at = HLT;
-    } else {
-        *at = breakpoints[i].byte;
-    }
-    breakpoints[i].used = set;
-    return true;
+    for (size_t i = 0; i < BREAKPOINTS; i++)
+        if (breakpoints[i].address == address)
+            return &breakpoints[i];
+    return NULL;
 }
 
-/* "ZKIND,ADDRESS,LENGTH" sets a breakpoint, "z..." takes it away. */
+/* "Z0,ADDRESS,KIND" and "z0,..." */
 static bool set_breakpoint(const struct machine *machine)
 {
-    bool set = packet[0] == 'Z';
-    char kind = packet[1], *end = packet;
-    uint64_t address = strtoull(packet + 3, &end, 16);
-    uint64_t len = *end == ',' ? strtoull(end + 1, NULL, 16) : 0;
+    uint64_t address = strlen(packet) > 3 ? strtoull(packet + 3, NULL, 16) : 0;
+    uint8_t *at = guest_at(&machine->guest, address, 1);
+    struct breakpoint *b = find_breakpoint(address);
 
-    if (kind == '0')
-        return set_instruction(machine, address, set);
-    if (kind == '1')
-        len = 1;
-    if (len == 0 || len > 8 || (len & (len - 1)) != 0)
+    if (address == 0 || at == NULL)
         return false;
-    for (size_t i = 0; i < WATCHED; i++) {
-        bool same = watched[i].address == address && watched[i].kind == kind;
-        if (set ? watched[i].len == 0 : watched[i].len == len && same) {
-            watched[i].address = address;
-            watched[i].kind = kind;
-            watched[i].len = set ? len : 0;
-            return true;
-        }
+    if (packet[0] == 'z' && b != NULL) {
+        *at = b->byte;
+        b->address = 0;
+    } else if (packet[0] == 'Z' && b == NULL) {
+        b = find_breakpoint(0);
+        if (b == NULL)
+            return false;
+        *b = (struct breakpoint){.address = address, .byte = *at};
+        *at = HLT;
     }
-    return false;
+    return true;
 }
 
 /* "mADDRESS,LENGTH" and "MADDRESS,LENGTH:BYTES". */
@@ -288,108 +230,79 @@ static bool access_memory(const struct machine *machine)
         return false;
     if (packet[0] == 'M')
         return *end == ':' && get_hex(end + 1, at, len);
-    put_hex(packet, at, len);
-    packet[2 * len] = 0;
+    put_hex(at, len);
     return true;
 }
 
 static void go_on(const struct machine *machine, uint32_t how)
 {
-    static const uint64_t lengths[] = {[1] = 0, [2] = 1, [4] = 3, [8] = 2};
     struct kvm_guest_debug debug = {.control = how};
 
-    for (size_t i = 0; how != 0 && i < WATCHED; i++) {
-        uint64_t uses = watched[i].kind < '2' ? 0 : 3;
-        if (watched[i].kind == '2')
-            uses = 1;
-        debug.arch.debugreg[i] = watched[i].address;
-        if (watched[i].len != 0)
-            debug.arch.debugreg[7] |=
-                UINT64_C(2) << 2 * i | (uses | lengths[watched[i].len] << 2)
-                                           << (16 + 4 * i);
-    }
     if (ioctl(machine->processor, (int)KVM_SET_GUEST_DEBUG, &debug) != 0)
-        warn("--gdb: KVM refuses to stop the guest");
-}
-
-/* Why the guest stands still. */
-static void tell(const struct machine *machine, char *text, size_t size,
-                 int signal)
-{
-    const struct kvm_run *run = machine->run;
-    size_t len = (size_t)snprintf(text, size, "T%02x", (unsigned)signal & 0xff);
-
-    for (size_t i = 0; i < WATCHED && signal == SIGTRAP; i++)
-        if ((run->debug.arch.dr6 >> i & 1) != 0 && watched[i].kind >= '2')
-            (void)snprintf(text + len, size - len, "watch:%llx;",
-                           (unsigned long long)watched[i].address);
+        warn("--gdb: KVM cannot have the guest make steps");
 }
 
 static void detach(const struct machine *machine)
 {
     for (size_t i = 0; i < BREAKPOINTS; i++)
-        if (breakpoints[i].used)
-            (void)set_instruction(machine, breakpoints[i].address, false);
+        if (breakpoints[i].address != 0)
+            machine->guest.memory[breakpoints[i].address] = breakpoints[i].byte;
+    memset(breakpoints, 0, sizeof(breakpoints));
     connection = -1;
     go_on(machine, 0);
+}
+
+/* What is to be said to the packet; NULL: the guest is to go on. */
+static const char *obey(struct machine *machine, const char *stop)
+{
+    static const char *const words[] = {"E01", "OK"};
+
+    switch (packet[0]) {
+    case '?':
+        return stop;
+    case 'g':
+        get_registers(machine);
+        return packet;
+    case 'G':
+        return words[set_registers(machine, packet + 1)];
+    case 'm':
+        return access_memory(machine) ? packet : "E01";
+    case 'M':
+        return words[access_memory(machine)];
+    case 'Z':
+    case 'z': /* the processor's own breakpoints do not leave all of KVM */
+        return packet[1] != '0' ? "" : words[set_breakpoint(machine)];
+    case 's':
+        go_on(machine, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
+        return NULL;
+    case 'c':
+        go_on(machine, 0);
+        return NULL;
+    case 'k':
+        exit(1);
+    case 'D':
+        answer("OK");
+        detach(machine);
+        return NULL;
+    default:
+        return "";
+    }
 }
 
 void gdb_stopped(struct machine *machine, int signal)
 {
     static bool begun;
-    uint32_t control =
-        KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP;
-    struct registers r;
-    char stop[40];
+    char stop[4];
 
-    tell(machine, stop, sizeof(stop), signal);
+    (void)snprintf(stop, sizeof(stop), "S%02x", (unsigned)signal & 0xff);
     if (begun)
         answer(stop);
     begun = true;
     while (receive()) {
-        bool good = true;
-        switch (packet[0]) {
-        case '?':
-            answer(stop);
-            continue;
-        case 'g':
-            get_registers(machine, &r);
-            put_hex(packet, (const uint8_t *)&r, sizeof(r));
-            packet[2 * sizeof(r)] = 0;
-            answer(packet);
-            continue;
-        case 'G':
-            good = set_registers(machine, packet + 1);
-            break;
-        case 'm':
-            good = access_memory(machine);
-            answer(good ? packet : "E01");
-            continue;
-        case 'M':
-            good = access_memory(machine);
-            break;
-        case 'Z':
-        case 'z':
-            good = set_breakpoint(machine);
-            break;
-        case 's':
-            control |= KVM_GUESTDBG_SINGLESTEP;
-            go_on(machine, control);
+        const char *text = obey(machine, stop);
+        if (text == NULL)
             return;
-        case 'c':
-            go_on(machine, control);
-            return;
-        case 'k':
-            exit(1);
-        case 'D':
-            answer("OK");
-            detach(machine);
-            return;
-        default:
-            answer("");
-            continue;
-        }
-        answer(good ? "OK" : "E01");
+        answer(text);
     }
     detach(machine);
 }
@@ -402,12 +315,9 @@ static bool at_breakpoint(const struct machine *machine)
     if (machine->run->exit_reason != KVM_EXIT_HLT ||
         ioctl(machine->processor, (int)KVM_GET_REGS, &k) != 0)
         return false;
-    for (size_t i = 0; i < BREAKPOINTS; i++)
-        if (breakpoints[i].used && breakpoints[i].address == k.rip - 1) {
-            k.rip--;
-            return ioctl(machine->processor, (int)KVM_SET_REGS, &k) == 0;
-        }
-    return false;
+    k.rip--;
+    return k.rip != 0 && find_breakpoint(k.rip) != NULL &&
+           ioctl(machine->processor, (int)KVM_SET_REGS, &k) == 0;
 }
 
 bool gdb_look(struct machine *machine, bool ran)

@@ -16,9 +16,7 @@
 #include "tender/common/answers.h"
 #include "tender/common/backend.h"
 #include "tender/hvt/calls.h"
-#include "tender/hvt/core.h"
-#include "tender/hvt/filter.h"
-#include "tender/hvt/gdb.h"
+#include "tender/hvt/hvt.h"
 #include "tender/hvt/machine.h"
 
 static struct machine machine;

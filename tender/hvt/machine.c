@@ -43,11 +43,6 @@ enum {
 
 #define CR0_PAGING UINT64_C(0x80000000)
 
-static int kvm_has(const struct machine *machine, int capability)
-{
-    return ioctl(machine->kvm, KVM_CHECK_EXTENSION, (long)capability);
-}
-
 static void open_kvm(struct machine *machine)
 {
     machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -58,20 +53,16 @@ static void open_kvm(struct machine *machine)
     if (ioctl(machine->kvm, KVM_GET_API_VERSION, 0) != API_VERSION)
         errx(1, "/dev/kvm has another interface than this tender");
     machine->vm = ioctl(machine->kvm, KVM_CREATE_VM, 0);
-    if (machine->vm < 0)
-        err(1, "KVM gives no virtual machine");
     machine->processor = ioctl(machine->vm, KVM_CREATE_VCPU, 0);
-    if (machine->processor < 0)
-        err(1, "KVM gives no processor");
     int size = ioctl(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    if (size < (int)sizeof(struct kvm_run))
-        err(1, "KVM does not say how to run a processor");
+    if (machine->processor < 0 || size < (int)sizeof(struct kvm_run))
+        err(1, "KVM gives no virtual machine");
     machine->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
                         machine->processor, 0);
     if (machine->run == MAP_FAILED)
         err(1, "KVM's page of the processor cannot be mapped");
     int rate = ioctl(machine->processor, KVM_GET_TSC_KHZ, 0);
-    if (kvm_has(machine, KVM_CAP_GET_TSC_KHZ) <= 0 || rate <= 0)
+    if (rate <= 0)
         errx(1, "host TSC is unstable, cannot continue: guests take the time "
                 "from it");
     machine->tick_rate = (uint64_t)rate * 1000;
