@@ -294,6 +294,26 @@ static void check_tap(const char *name, bool several_queues)
             name, name, remedy);
 }
 
+/* Complain here about an interface that no packet socket can be opened on. */
+static void check_interface(const char *name)
+{
+    if (name[0] == 0 || strlen(name) >= IFNAMSIZ || strchr(name, '/') != NULL)
+        die_usage("--net packet:%s: an interface has a name of 1 to %d "
+                  "characters",
+                  name, IFNAMSIZ - 1);
+    if (if_nametoindex(name) == 0)
+        die("there is no network interface %s: see `ip link', or make a pair "
+            "with `sudo ip link add %s type veth peer name PEER'",
+            name, name);
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        die("no packet socket for the interface %s: %s: run as root or with "
+            "CAP_NET_RAW, or use --net tap:NAME with a tap of your own, or "
+            "--net nat, which needs no permission",
+            name, strerror(errno));
+    (void)close(fd);
+}
+
 /*
  * A queue of the tap `name`, for one of several instances, with headers before
  * frames if there are any and something is to be left to the tap.
@@ -388,7 +408,8 @@ static void add_net(struct running *r, const char *device, bool is_standard,
         names_add(&r->command, format("--net-offload:%s=%s", device, offload));
     if (r->run->instances > 1) {
         if (!starts_with(how, "tap:"))
-            die_usage("--instances: they share a tap: give --net %s=tap:NAME",
+            die_usage("--instances: they share a tap, each with a queue of its "
+                      "own: give --net %s=tap:NAME",
                       device);
         add_queue(r, device, how + 4, id,
                   offload == NULL || strcmp(offload, "off") != 0);
@@ -402,6 +423,15 @@ static void add_net(struct running *r, const char *device, bool is_standard,
         if (r->pcap_fd >= 0)
             start_sniffer(r, how + 4, id);
         names_add(&r->command, format("--net:%s=%s", device, how + 4));
+    } else if (starts_with(how, "packet:")) {
+        const char *interface = how + strlen("packet:");
+        if (runs_in_qemu(r->project->target))
+            die_usage("--net %s: QEMU attaches to taps: give --net %s=tap:NAME",
+                      how, device);
+        check_interface(interface);
+        if (r->pcap_fd >= 0)
+            start_sniffer(r, interface, id);
+        names_add(&r->command, format("--net:%s=%s", device, how));
     } else if (how[0] == '@') {
         if (r->pcap_fd >= 0)
             die_usage("--pcap %s: the device %s is the descriptor %s, on which "
@@ -409,10 +439,13 @@ static void add_net(struct running *r, const char *device, bool is_standard,
                       r->run->pcap, device, how + 1);
         names_add(&r->command, format("--net:%s=%s", device, how));
     } else {
-        const struct names ways = words_of("nat tap:NAME @FD");
+        const struct names ways = words_of("nat tap:NAME packet:INTERFACE @FD");
+        const char *kind = "packet";
+        if (file_exists(format("/sys/class/net/%s/tun_flags", how)))
+            kind = "tap";
         die_usage("--net %s: a network is one of %s%s", how, listed(&ways),
                   file_exists(format("/sys/class/net/%s", how))
-                      ? format("; for the interface write tap:%s", how)
+                      ? format("; for the interface write %s:%s", kind, how)
                       : "");
     }
 }
