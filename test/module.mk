@@ -31,6 +31,7 @@ build/bench/hello_c: bench/hello_c.c
 # serve, www for the rest too.
 EXAMPLES = $(notdir $(wildcard examples/*))
 TARGETS = spt unix
+TARGETS_blocktest = spt unix hvt
 TARGETS_hello = spt unix hvt virtio
 TARGETS_www = spt unix unix-san sim hvt virtio
 images: $(EXAMPLES:%=image-%)

@@ -47,9 +47,10 @@ static void open_kvm(struct machine *machine)
 {
     machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     if (machine->kvm < 0)
-        err(1,
-            "/dev/kvm cannot be opened: this tender needs KVM, and the right "
-            "to read and write that file. (The target spt needs neither.)");
+        errx(1,
+             "/dev/kvm cannot be opened: %s. This tender needs KVM, and the "
+             "right to read and write that file; the target spt needs neither",
+             strerror(errno));
     if (ioctl(machine->kvm, KVM_GET_API_VERSION, 0) != API_VERSION)
         errx(1, "/dev/kvm has another interface than this tender");
     machine->vm = ioctl(machine->kvm, KVM_CREATE_VM, 0);

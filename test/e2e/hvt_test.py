@@ -125,6 +125,16 @@ fata-hvt --mem=16 --dumpcore=dumps attack.hvt --on=code
 echo "ended with $?"
 gzip -c dumps/core.solo5-hvt.* | base64 | sed 's/^/core /'
 """,
+    "09-block": """
+truncate -s 1M disk
+fata-hvt --count-exits --mem=64 --block:disk=disk blocktest.hvt
+echo "tested: $?"
+od -An -N 16 -tx1 disk
+fata-hvt --mem=64 --block-read-only:disk=disk blocktest.hvt
+echo "read-only: $?"
+fata-hvt --mem=64 --block:disk=disk blocktest.hvt --mistake=end
+echo "beyond the end: $?"
+""",
     "08-signals": """
 for on in sleep loop; do
     fata-hvt --mem=16 attack.hvt --on=$on &
@@ -193,7 +203,11 @@ def debug(line):
         if shutil.which("gdb") is None:
             RESULTS["gdb"] = None
             return
-        machine.wait_for("the line is open", 150)
+        try:
+            machine.wait_for("the line is open", 150)
+        except AssertionError as never:
+            RESULTS["gdb"] = str(never)
+            return
         commands = os.path.join(folder(), "commands")
         with open(commands, "w", encoding="utf-8") as f:
             f.write(SESSION.replace("LINE", line))
@@ -220,6 +234,7 @@ def setup():
         command("gcc", "-O2", "-static", "-o", program, os.path.join(
             ROOT, f"test/e2e/{os.path.basename(program)}.c"))
     files = {"fetch": client, "serial": relay, "fata-hvt": MONITOR, "hello.hvt": image("hello", "hvt"),
+             "blocktest.hvt": image("blocktest", "hvt"),
              "attack.hvt": os.path.join(attack, "dist/attack.hvt"),
              "www.hvt": image("www", "hvt"),
              "www.stock": without_notes(image("www", "hvt"))}
@@ -307,6 +322,15 @@ def a_dump_shows_where_it_aborted():
     assert re.search(r"#0 .*store", shown), shown
     assert re.search(r"#1 .*attack_main", shown), shown
     assert '"attack"' in shown, shown
+
+
+@test
+def a_disk_is_written_read_and_flushed():
+    output = result("09-block").output
+    for words in ("11 checks passed, 0 failed", "tested: 0",
+                  "512 bytes, read-only", "read-only: 0",
+                  "assertion failed\nbeyond the end: 255"):
+        assert words in output, (words, output)
 
 
 @test
