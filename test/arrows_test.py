@@ -26,8 +26,9 @@ ARROWS = {
 }
 
 # All of the C library that a sans-I/O library has any business with.
-PURE = {"assert.h", "cpuid.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",
-        "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h", "string.h"}
+PURE = {"assert.h", "cpuid.h", "limits.h", "stdalign.h", "stdarg.h",
+        "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdnoreturn.h",
+        "string.h"}
 PURE_PACKAGES = ("sodium", "sanitizer")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -76,8 +76,7 @@ int services_main(struct fata_env *env, struct fata_stack *stack,
     if (fata_tcp_listen(stack, DISCARD, NULL, discard_accept, NULL,
                         &discards) != OK ||
         fata_tcp_listen(stack, SOURCE, NULL, source_accept, algorithm,
-                        &sources) !=
-            OK ||
+                        &sources) != OK ||
         fata_udp_bind(stack, ECHO, echo, NULL, &udp) != OK) {
         fata_print(env, "services: cannot listen\n");
         return 1;
