@@ -34,6 +34,8 @@ TARGETS = spt unix
 TARGETS_blocktest = spt unix hvt
 TARGETS_hello = spt unix hvt virtio
 TARGETS_www = spt unix unix-san sim hvt virtio
+TARGETS_echo = spt unix virtio
+TARGETS_blocktest = spt unix virtio
 images: $(EXAMPLES:%=image-%)
 image-%: all
 	@mkdir -p build/images/$*

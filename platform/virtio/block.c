@@ -155,7 +155,10 @@ static bool start(struct virtio_block *block, struct arena *arena,
         !read_config(block, info) ||
         !virtq_init(&block->queue, device, QUEUE, QUEUE_MOST, arena))
         return false;
-    if (block->queue.size < block->segments + 2) {
+    /* A short queue has no room for as many parts. */
+    if (block->segments + 2 > block->queue.size)
+        block->segments = block->queue.size - 2U;
+    if ((uint64_t)block->segments * block->segment_most < block->block_size) {
         virtio_die(device, "its queue is too short for a request");
         return false;
     }

@@ -197,11 +197,11 @@ static void a_disk_that_is_none_is_refused(void)
         CHECK(model_said(wrongs[i].why) && device.dead);
     }
     configure(ALL);
-    model.queues[0].most = 8;
+    model.queues[0].most = 2;
     CHECK_EQ(open_disk(), ERR_IO);
     CHECK(model_said("its queue is too short for a request"));
-    configure(0);
-    model.queues[0].most = 4; /* with one part of data it does */
+    configure(ALL);
+    model.queues[0].most = 4; /* a request of two parts of data is not */
     CHECK_EQ(open_disk(), OK);
     CHECK_EQ(platform_block_read(&platform, 1, 0, buffer, sizeof disk), OK);
     CHECK(memcmp(buffer, disk, sizeof disk) == 0);
