@@ -340,16 +340,6 @@ static int open_queue(const char *name, bool headers)
     die("no queue of the tap %s: %s", name, strerror(errno));
 }
 
-/* An address for all instances: of one station, and made up locally. */
-static const char *random_mac(void)
-{
-    uint8_t mac[6];
-    if (getrandom(mac, sizeof mac, 0) != (ssize_t)sizeof mac)
-        die("no random bytes for a MAC address: %s", strerror(errno));
-    return format("%02x:%02x:%02x:%02x:%02x:%02x", (mac[0] & 0xfcU) | 2U,
-                  mac[1], mac[2], mac[3], mac[4], mac[5]);
-}
-
 /*
  * What `given`, of "HOW" for the device that is meant without a name and of
  * "DEVICE=HOW", says for a device; or what is usual.

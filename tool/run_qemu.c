@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -125,6 +126,15 @@ static void add_machine(struct names *command, const struct target *target,
     add(command, "-global", "virtio-mmio.force-legacy=false");
 }
 
+const char *random_mac(void)
+{
+    uint8_t mac[6];
+    if (getrandom(mac, sizeof mac, 0) != (ssize_t)sizeof mac)
+        die("no random bytes for a MAC address: %s", strerror(errno));
+    return format("%02x:%02x:%02x:%02x:%02x:%02x", (mac[0] & 0xfcU) | 2U,
+                  mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
 static void add_net(struct names *command, const struct names *words,
                     const char *word, const char *bus)
 {
@@ -134,6 +144,9 @@ static void add_net(struct names *command, const struct names *words,
     const char *offload = value_of(words, "--net-offload", name);
     const char *backend;
 
+    /* QEMU's usual one is the same for all machines. */
+    if (mac == NULL)
+        mac = random_mac();
     if (how[0] != '@') {
         backend = format("tap,id=%s,ifname=%s,script=no,downscript=no", name,
                          escaped(how));
@@ -152,8 +165,7 @@ static void add_net(struct names *command, const struct names *words,
     else
         offload = strcmp(offload, "off") == 0 ? NO_OFFLOADS : NO_CUTTING;
     add(command, "-device",
-        format("virtio-net-%s,netdev=%s%s%s%s", bus, name,
-               mac != NULL ? ",mac=" : "", mac != NULL ? mac : "", offload));
+        format("virtio-net-%s,netdev=%s,mac=%s%s", bus, name, mac, offload));
 }
 
 static void add_block(struct names *command, const char *word, const char *bus)

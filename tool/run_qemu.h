@@ -15,6 +15,9 @@ bool runs_in_qemu(const struct target *target);
 struct names qemu_command(const struct target *target,
                           const struct names *words, const char *machine);
 
+/* An Ethernet address of one station, made up, as `xx:xx:xx:xx:xx:xx`. */
+const char *random_mac(void);
+
 /* The exit status of the unikernel that QEMU's means. */
 int qemu_status(const struct target *target, int status, int signal);
 
