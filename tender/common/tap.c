@@ -68,10 +68,12 @@ void tap_agree(int fd, uint16_t *mtu, struct traits *traits)
     (void)ioctl(fd, (int)TUNSETVNETLE, &little); /* our order anyway */
     if ((wanted & FATA_NET_RX_MERGED) == 0)
         i = last;
-    while (ioctl(fd, TUNSETOFFLOAD, merged[i]) != 0 && i < last)
+    while (i < last && ioctl(fd, TUNSETOFFLOAD, merged[i]) != 0)
         i++;
-    if (i == last)
+    if (i == last) {
+        (void)ioctl(fd, TUNSETOFFLOAD, merged[i]);
         wanted &= ~(uint32_t)FATA_NET_RX_MERGED;
+    }
     traits->header_len = FATA_NET_HEADER;
     traits->features |= wanted;
 }
