@@ -112,6 +112,7 @@ static void syn_sent_input(struct tcp_conn *c, const struct tcp_segment *s,
     if (!(s->flags & TCP_SYN))
         return;
 
+    c->heard = tcp_clock(tcp);
     c->rcv_nxt = s->seq + 1;
     c->rcv_adv = c->rcv_nxt + UINT16_MAX;
     tcp_conn_learn(c, s);
