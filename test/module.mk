@@ -31,11 +31,10 @@ build/bench/hello_c: bench/hello_c.c
 # serve, www for the rest too.
 EXAMPLES = $(notdir $(wildcard examples/*))
 TARGETS = spt unix
-TARGETS_blocktest = spt unix hvt
 TARGETS_hello = spt unix hvt virtio
 TARGETS_www = spt unix unix-san sim hvt virtio
 TARGETS_echo = spt unix virtio
-TARGETS_blocktest = spt unix virtio
+TARGETS_blocktest = spt unix hvt virtio
 images: $(EXAMPLES:%=image-%)
 image-%: all
 	@mkdir -p build/images/$*

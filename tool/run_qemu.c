@@ -172,10 +172,8 @@ static void add_block(struct names *command, const char *word, const char *bus)
 {
     const char *file;
     const char *name = name_and_value(word, &file);
-    bool read_only = ends_with(file, ",ro");
+    bool read_only = starts_with(word, "--block-read-only:");
 
-    if (read_only)
-        file = keep_bytes(file, strlen(file) - strlen(",ro"));
     add(command, "-drive",
         format("if=none,id=%s,format=raw,file=%s%s", name, escaped(file),
                read_only ? ",readonly=on" : ",discard=unmap"));
@@ -210,7 +208,8 @@ struct names qemu_command(const struct target *target,
             memory = word + strlen("--mem=");
         else if (starts_with(word, "--net:"))
             add_net(&command, words, word, bus);
-        else if (starts_with(word, "--block:"))
+        else if (starts_with(word, "--block:") ||
+                 starts_with(word, "--block-read-only:"))
             add_block(&command, word, bus);
     }
     add(&command, "-m", format("%sM", memory));

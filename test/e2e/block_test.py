@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 
-from lib import FATA, ROOT, Process, command, image, run, skip, test
+from lib import FATA, ROOT, Process, command, image, need, run, skip, test
 
 TARGETS = ("spt", "unix")
 PROJECT = os.path.join(ROOT, "build/images/blocktest")
@@ -139,6 +139,27 @@ def one_that_writes_keeps_all_others_off_until_it_is_gone():
             holder.process.kill()
             holder.wait()
             passes(outcome(second))
+
+
+@test
+def a_virtual_machine_has_the_same_disk_and_the_same_locks():
+    need("qemu-system-x86_64")
+    disk()
+    passes(outcome("virtio"))
+    for reader in (*TARGETS, "virtio"):
+        passes(outcome(reader, source=DISK + ",ro"))
+    holder = start("virtio", "--", "--pause=60s")
+    holder.wait_for("checks passed")
+    status, text = outcome("spt")
+    assert status == 1 and "in use" in text, text
+    holder.process.kill()
+    holder.wait()
+    holder = start("spt", "--", "--pause=60s")
+    holder.wait_for("checks passed")
+    status, text = outcome("virtio")
+    assert status != 0 and "lock" in text, text
+    holder.process.kill()
+    holder.wait()
 
 
 @test
