@@ -15,19 +15,16 @@ enum {
     TABLE = 3, /* or a page, at the lowest level */
     VALID = 1,
 
-    NORMAL = 0 << 2, /* of MAIR_EL1 as start.S sets it */
+    NORMAL = 0 << 2, /* of what MAIR_EL1 is set to */
     DEVICE = 1 << 2,
     READ_ONLY = 1 << 7,
     SHARED = 3 << 8,
     ACCESSED = 1 << 10,
-    OF_ADDRESS_SPACE = 1 << 11,
 };
 
 #define NOT_EXECUTED_HERE (UINT64_C(1) << 53)
 #define NOT_EXECUTED_USER (UINT64_C(1) << 54)
 #define ADDRESS           UINT64_C(0x0000fffffffff000)
-/* Tables before these are address space 0: nothing of them is mistaken. */
-#define SPACE (UINT64_C(1) << 48)
 
 /* The bytes that one entry at this level stands for. */
 static uint64_t span(unsigned level)
@@ -63,7 +60,7 @@ static uint64_t *new_table(struct paging *paging)
 /* The bits of a page with these rights, but for its kind. */
 static uint64_t bits_of(unsigned rights)
 {
-    uint64_t bits = ACCESSED | OF_ADDRESS_SPACE | NOT_EXECUTED_USER;
+    uint64_t bits = ACCESSED | NOT_EXECUTED_USER;
 
     if ((rights & (PAGING_READ | PAGING_WRITE | PAGING_EXECUTE)) == 0)
         return 0;
@@ -134,20 +131,39 @@ static void forget(void)
 
 void paging_use(struct paging *paging)
 {
-    enum { WRITABLE_NOT_EXECUTED = 1 << 19 };
-    uint64_t control;
+    const uint64_t memory_kinds = 0x04ff; /* 0: cached memory, 1: devices */
+    /* 36 bits, pages of 4 KiB, tables cached and shared; no upper half. */
+    const uint64_t control = UINT64_C(0x1809c351c);
+    enum {
+        TRANSLATE = 1,
+        CACHES = 1 << 2 | 1 << 12,
+        ALIGNED_STACK = 1 << 3 | 1 << 4,
+        WRITABLE_NOT_EXECUTED = 1 << 19,
+        RESERVED = 0x30d00800, /* bits that are to be ones */
+    };
+    const uint64_t on =
+        RESERVED | TRANSLATE | CACHES | ALIGNED_STACK | WRITABLE_NOT_EXECUTED;
 
-    __asm__ volatile("dsb ishst\n\tmsr ttbr0_el1, %0\n\tisb"
+    /*
+     * There are other tables, with pages of other sizes: without translation
+     * for a moment, and without touching memory, nothing of them is left.
+     */
+    __asm__ volatile("dsb ish\n\t"
+                     "msr sctlr_el1, %0\n\t"
+                     "isb\n\t"
+                     "msr mair_el1, %1\n\t"
+                     "msr tcr_el1, %2\n\t"
+                     "msr ttbr0_el1, %3\n\t"
+                     "isb\n\t"
+                     "tlbi vmalle1\n\t"
+                     "dsb ish\n\t"
+                     "isb\n\t"
+                     "msr sctlr_el1, %4\n\t"
+                     "isb"
                      :
-                     : "r"((uint64_t)(uintptr_t)paging->root | SPACE)
+                     : "r"(on & ~(uint64_t)TRANSLATE), "r"(memory_kinds),
+                       "r"(control), "r"(paging->root), "r"(on)
                      : "memory");
-    forget();
-    __asm__ volatile("mrs %0, sctlr_el1" : "=r"(control));
-    __asm__ volatile("msr sctlr_el1, %0\n\tisb"
-                     :
-                     : "r"(control | WRITABLE_NOT_EXECUTED)
-                     : "memory");
-    forget();
     paging->in_use = true;
 }
 #else

@@ -33,7 +33,7 @@ enum {
     PAGING_SMALL = 16,
 };
 
-/* Above this an address cannot be mapped. start.S has the same in TCR. */
+/* Above this an address cannot be mapped. */
 #define PAGING_END (UINT64_C(1) << 36)
 
 struct paging {

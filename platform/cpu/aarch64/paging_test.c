@@ -45,18 +45,18 @@ static void entries_are_as_the_architecture_has_them(void)
     CHECK(paging_map(&paging, gib, 2 * gib, data));
     CHECK(paging_map(&paging, 0x9000000, 0x9001000, data | PAGING_DEVICE));
     /* A block that is shared, written, and never executed. */
-    CHECK_EQ(paging.root[1], UINT64_C(0x0060000040000f01));
+    CHECK_EQ(paging.root[1], UINT64_C(0x0060000040000701));
     const uint64_t *middle = (const uint64_t *)(paging.root[0] & ~0xfffULL);
     const uint64_t *low = (const uint64_t *)(middle[0x48] & ~0xfffULL);
     CHECK_EQ(paging.root[0] & 0xfff, 3);
-    CHECK_EQ(low[0], UINT64_C(0x0060000009000c07));
+    CHECK_EQ(low[0], UINT64_C(0x0060000009000407));
 
     paging = fresh();
     CHECK(paging_map(&paging, gib, 2 * gib, code));
-    CHECK_EQ(paging.root[1], UINT64_C(0x0040000040000f81));
+    CHECK_EQ(paging.root[1], UINT64_C(0x0040000040000781));
     paging = fresh();
     CHECK(paging_map(&paging, gib, 2 * gib, PAGING_READ));
-    CHECK_EQ(paging.root[1], UINT64_C(0x0060000040000f81));
+    CHECK_EQ(paging.root[1], UINT64_C(0x0060000040000781));
 }
 
 static void large_pages_take_no_tables_of_their_own(void)

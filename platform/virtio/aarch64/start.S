@@ -91,13 +91,13 @@ start_linux:
         brk     #0
         .ltorg
 
-        /* GiB 0 are devices, the others memory; all of address space 0. */
+        /* GiB 0 are devices, the others memory. */
         .p2align 9
 early_table:
-        .quad   0x0060000000000c05
+        .quad   0x0060000000000405
         .set    gib, 1
         .rept   63
-        .quad   0x0040000000000f01 + (gib << 30)
+        .quad   0x0040000000000701 + (gib << 30)
         .set    gib, gib + 1
         .endr
 
