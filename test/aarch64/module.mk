@@ -33,10 +33,12 @@ a64_conformance = $(patsubst %,build/aarch64/$(1)/%.o,$(basename \
                     $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c)))) \
                   build/aarch64/platform/cpu/aarch64/fiber_switch.o
 A64_SPT_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,spt-aarch64))
+A64_HVT_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,hvt-aarch64))
 A64_VIRTIO_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,virtio-aarch64))
 
 ifneq ($(wildcard $(A64_ROOT)/usr),)
-aarch64-tests: $(A64_UNIT) build/aarch64/spt_loader \
+aarch64-tests: $(A64_UNIT) build/aarch64/spt_loader build/aarch64/hvt_monitor \
+               build/aarch64/conformance.hvt-aarch64 \
                build/aarch64/conformance.spt-aarch64 \
                build/aarch64/conformance.virtio-aarch64
 else
@@ -59,6 +61,15 @@ build/aarch64/%_test: build/aarch64/%_test.o build/aarch64/libfata.a
 build/aarch64/spt_loader: build/aarch64/test/aarch64/spt_loader.o
 	$(A64_CC) -Wl,-Ttext-segment=0x40000000 -o $@ $(A64_START) $< $(A64_LIBS)
 
+# It runs without address translation, where nothing may be misaligned.
+build/aarch64/hvt_monitor: test/aarch64/hvt_monitor.c abi/hvt.h abi/solo5.h
+	@mkdir -p $(@D)
+	$(A64_CC) $(BASE_CFLAGS) -O1 $(A64_HEADERS) -ffreestanding -fno-pic \
+	  -mgeneral-regs-only -mstrict-align -fno-tree-loop-distribute-patterns \
+	  -fno-stack-protector -static -nostdlib -no-pie -Wl,--build-id=none \
+	  -Wl,-Ttext=0x40200000 -Wl,-e,monitor_start \
+	  -Wl,-z,max-page-size=0x1000 -o $@ $<
+
 define a64_image_rules
 build/aarch64/$(1)/%.o: %.c platform/$(1)/target
 	@mkdir -p $$(@D)
@@ -72,8 +83,10 @@ build/aarch64/conformance.$(1):
 	  $$(filter %.o,$$^) $(call a64_key,$(1),libs)
 endef
 $(eval $(call a64_image_rules,spt-aarch64))
+$(eval $(call a64_image_rules,hvt-aarch64))
 $(eval $(call a64_image_rules,virtio-aarch64))
 build/aarch64/conformance.spt-aarch64: $(A64_SPT_OBJ) platform/spt/spt.lds
+build/aarch64/conformance.hvt-aarch64: $(A64_HVT_OBJ) platform/hvt/hvt.lds
 build/aarch64/conformance.virtio-aarch64: $(A64_VIRTIO_OBJ) \
     platform/virtio/aarch64/virtio.lds
 

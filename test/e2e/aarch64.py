@@ -17,6 +17,50 @@ def need_cross():
              "`test/setup cross' fetches them")
 
 
+ATTACK = """
+#include "attack.h"
+#include <string.h>
+static int below(volatile char *p, int n)
+{
+    volatile char room[4096];
+    room[0] = *p;
+    return n == 0 ? room[0] : below(room, n - 1) + room[1];
+}
+int attack_main(struct fata_env *env, const char *what)
+{
+    static const char constant[16] = "constant";
+    static char data[16];
+    char c = 0;
+    if (!strcmp(what, "null"))
+        return *(volatile char *)(uintptr_t)strlen("");
+    if (!strcmp(what, "constant"))
+        *(volatile char *)(uintptr_t)constant = 1;
+    if (!strcmp(what, "code"))
+        *(volatile char *)(uintptr_t)attack_main = 1;
+    if (!strcmp(what, "execute"))
+        ((void (*)(void))(uintptr_t)data)();
+    if (!strcmp(what, "stack"))
+        return below(&c, 1000);
+    if (!strcmp(what, "undefined"))
+        __asm__ volatile("udf #0");
+    if (!strcmp(what, "far"))
+        return *(volatile char *)(uintptr_t)0x700000000;
+    fata_print(env, "survived\\n");
+    return 7;
+}
+"""
+
+# What it does wrong, and what is then said.
+FAULTS = {
+    "null": "data abort at 0x.*: reading 0x0, the null page",
+    "constant": "writing to 0x.*, which is read-only",
+    "code": "writing to 0x.*, which is read-only",
+    "execute": "instruction abort .*executing 0x.*, which is data",
+    "stack": "writing to 0x.*, below a stack, which is too small",
+    "undefined": "invalid instruction at 0x",
+    "far": "reading 0x700000000, where there is nothing",
+}
+
 _images = {}
 
 
@@ -30,6 +74,21 @@ def built(example, target):
         _images[example, target] = os.path.join(
             project, "dist", f"{example}.{target}")
     return _images[example, target]
+
+
+def attack(target):
+    """The image of a unikernel that attacks itself."""
+    need_cross()
+    project = os.path.join(folder(), "attack")
+    os.mkdir(project)
+    with open(os.path.join(project, "attack.c"), "w", encoding="utf-8") as f:
+        f.write(ATTACK)
+    with open(os.path.join(project, "config.c"), "w", encoding="utf-8") as f:
+        f.write('#include <fata/config.h>\nFATA_CONFIG("attack")\n{\n'
+                '    cfg_main("attack.c", "attack_main", cfg_arg_string('
+                '"what", "none", "what to do wrong"));\n}\n')
+    command(FATA, "build", "-t", target, cwd=project, timeout=200)
+    return os.path.join(project, "dist", f"attack.{target}")
 
 
 class Elf:

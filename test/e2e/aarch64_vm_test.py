@@ -9,47 +9,13 @@ import socket
 import subprocess
 import time
 
-from aarch64 import BUILT, Elf, built, check_segments, need_cross
+from aarch64 import BUILT, FAULTS, Elf, attack, built, check_segments, need_cross
 from lib import (FATA, GUEST, PREFIX, Namespace, Process, command, connect,
                  folder, need, need_namespaces, request, run, site_file, skip,
                  test)
 
 QEMU = "qemu-system-aarch64"
 TARGET = "virtio-aarch64"
-
-ATTACK = """
-#include "attack.h"
-#include <string.h>
-static int below(volatile char *p, int n)
-{
-    volatile char room[4096];
-    room[0] = *p;
-    return n == 0 ? room[0] : below(room, n - 1) + room[1];
-}
-int attack_main(struct fata_env *env, const char *what)
-{
-    static const char constant[16] = "constant";
-    static char data[16];
-    char c = 0;
-    if (!strcmp(what, "null"))
-        return *(volatile char *)(uintptr_t)strlen("");
-    if (!strcmp(what, "constant"))
-        *(volatile char *)(uintptr_t)constant = 1;
-    if (!strcmp(what, "code"))
-        *(volatile char *)(uintptr_t)attack_main = 1;
-    if (!strcmp(what, "execute"))
-        ((void (*)(void))(uintptr_t)data)();
-    if (!strcmp(what, "stack"))
-        return below(&c, 1000);
-    if (!strcmp(what, "undefined"))
-        __asm__ volatile("udf #0");
-    if (!strcmp(what, "far"))
-        return *(volatile char *)(uintptr_t)0x700000000;
-    fata_print(env, "survived\\n");
-    return 7;
-}
-"""
-
 
 def words(image, *arguments, machine="virt", cpu="cortex-a57", memory=32,
           devices=()):
@@ -121,32 +87,13 @@ def without_semihosting_the_machine_is_switched_off():
 
 @test
 def a_fault_says_what_and_where():
-    project = os.path.join(folder(), "attack")
-    os.mkdir(project)
-    with open(os.path.join(project, "attack.c"), "w", encoding="utf-8") as f:
-        f.write(ATTACK)
-    with open(os.path.join(project, "config.c"), "w", encoding="utf-8") as f:
-        f.write('#include <fata/config.h>\nFATA_CONFIG("attack")\n{\n'
-                '    cfg_main("attack.c", "attack_main", cfg_arg_string('
-                '"what", "none", "what to do wrong"));\n}\n')
-    need_cross()
-    command(FATA, "build", "-t", TARGET, cwd=project, timeout=200)
-    image = os.path.join(project, "dist", f"attack.{TARGET}")
-    faults = {
-        "null": "data abort at 0x402.*: reading 0x0, the null page",
-        "constant": "writing to 0x402.*, which is read-only",
-        "code": "writing to 0x402.*, which is read-only",
-        "execute": "instruction abort .*executing 0x402.*, which is data",
-        "stack": "writing to 0x40.*, below a stack, which is too small",
-        "undefined": "invalid instruction at 0x402",
-        "far": "reading 0x700000000, where there is nothing",
-    }
-    for what, report in faults.items():
+    image = attack(TARGET)
+    for what, report in FAULTS.items():
         status, text = machine(image, f"--what={what}")
         assert status == 255, (what, status, text)
         assert re.search(f"trap: .*{report}", text), (what, text)
         assert re.search("esr  [0-9a-f]{16}  elr  [0-9a-f]{16}  far", text)
-    status, text = machine(image)
+    status, text = machine(image, "--what=none")
     assert status == 7 and "survived" in text, (status, text)
 
 
@@ -192,6 +139,21 @@ def the_virtio_platform_conforms_on_arm64():
         assert disk[0] == 1 and disk[-1] == 2, "the disk has what was written"
         seen.add(re.search("entropy ([0-9a-f]{16})", text).group(1))
     assert len(seen) == 2, "two machines have other random bytes"
+
+
+@test
+def a_disk_is_tested_in_a_machine():
+    disk = os.path.join(folder(), "disk")
+    with open(disk, "wb") as f:
+        f.truncate(1 << 20)
+    for how, wanted in (("", "ok written by 7 blocks, read by 13"),
+                        (",readonly=on", "ok the final pattern is on it")):
+        status, text = machine(
+            built("blocktest", TARGET), memory=64, devices=(
+                "-drive", f"if=none,id=b,format=raw,file={disk}{how}",
+                "-device", "virtio-blk-device,drive=b"))
+        assert status == 0 and "not ok" not in text, text
+        assert wanted in text, text
 
 
 @test
