@@ -184,6 +184,11 @@ def the_page_on_deploying_holds_as_far_as_it_can_run_here():
 
 
 @test
+def the_page_on_kvm_holds_as_far_as_it_can_run_here():
+    execute("docs/hvt.md")
+
+
+@test
 def what_is_for_other_programs_can_be_read_by_them():
     count = 0
     for page in ("docs/deploy.md",):
