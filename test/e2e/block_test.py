@@ -141,6 +141,45 @@ def one_that_writes_keeps_all_others_off_until_it_is_gone():
             passes(outcome(second))
 
 
+OPTIONAL = {
+    "config.c": """#include <fata/config.h>
+FATA_CONFIG("maybe")
+{
+    cfg_main("maybe.c", "maybe_main", cfg_block_optional("extra"));
+}
+""",
+    "maybe.c": """#include "maybe.h"
+int maybe_main(struct fata_env *env, struct fata_block *extra)
+{
+    fata_print(env, "%s\\n", extra != NULL ? "a disk" : "no disk");
+    return extra == NULL ? 5 : extra->read_only ? 7 : 6;
+}
+"""}
+
+
+@test
+def an_optional_disk_may_be_left_out():
+    project = os.path.join(FOLDER.name, "maybe")
+    os.makedirs(project)
+    for name, text in OPTIONAL.items():
+        with open(os.path.join(project, name), "w") as f:
+            f.write(text)
+    disk()
+    for target in TARGETS:
+        command(FATA, "configure", "-t", target, cwd=project)
+        command(FATA, "build", cwd=project)
+        for words, status, said in (
+                ((), 5, "no disk"),
+                (("--block", f"extra={DISK}"), 6, "a disk"),
+                (("--block", f"extra={DISK},ro"), 7, "a disk")):
+            seen = command(FATA, "run", *words, cwd=project, check=False)
+            assert seen.returncode == status and said in seen.stdout, \
+                (target, words, seen.returncode, seen.stdout)
+        seen = command(FATA, "run", "--block", f"extar={DISK}", cwd=project,
+                       check=False)
+        assert seen.returncode == 64 and "extra" in seen.stdout, seen.stdout
+
+
 @test
 def a_virtual_machine_has_the_same_disk_and_the_same_locks():
     need("qemu-system-x86_64")
