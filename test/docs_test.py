@@ -15,7 +15,7 @@ its top folder. In a page, in order:
 `make test`, `make bench`, `make fuzz` and `make soak` are only asked what they
 would do (make -n): it is `make test` that runs this.
 
-# test: limit 400
+# test: limit 500
 """
 import configparser
 import json
@@ -179,8 +179,25 @@ def the_page_on_the_shared_library_runs():
 
 @test
 def the_page_on_deploying_holds_as_far_as_it_can_run_here():
-    lib.need("skopeo", "umoci")
+    lib.need("skopeo", "umoci", "qemu-system-x86_64", "qemu-img",
+             "virt-xml-validate")
     execute("docs/deploy.md")
+
+
+def check_firecracker(told):
+    """Every field is one of Firecracker's, and those it must have are there."""
+    fields = {"boot-source": {"kernel_image_path", "boot_args", "initrd_path"},
+              "machine-config": {"vcpu_count", "mem_size_mib"},
+              "network-interfaces": {"iface_id", "host_dev_name", "guest_mac"},
+              "drives": {"drive_id", "path_on_host", "is_root_device",
+                         "is_read_only"},
+              "entropy": set()}
+    assert set(told) <= set(fields), told
+    for name, value in told.items():
+        for part in value if isinstance(value, list) else [value]:
+            assert set(part) <= fields[name], part
+    assert "kernel_image_path" in told["boot-source"]
+    assert len(told["boot-source"]["boot_args"]) <= 2048
 
 
 @test
@@ -196,7 +213,7 @@ def what_is_for_other_programs_can_be_read_by_them():
             text = f.read()
         for kind, _, body in BLOCK.findall(text):
             if kind == "json":
-                json.loads(body)
+                check_firecracker(json.loads(body))
             elif kind == "toml":
                 tomllib.loads(body)
             elif kind == "ini":
@@ -208,7 +225,7 @@ def what_is_for_other_programs_can_be_read_by_them():
             else:
                 continue
             count += 1
-    assert count >= 3, count
+    assert count >= 5, count
     if yaml is None:
         lib.skip("PyYAML is not installed: YAML was not read")
 

@@ -25,13 +25,14 @@ class Container:
     """An OCI image unpacked, and the keys as urunc's oldest versions read
     them: from /urunc.json, in base64."""
 
-    def __init__(self, path, *words):
+    def __init__(self, path, *words, options=()):
         need("umoci", "chroot")
         if os.geteuid() != 0:
             skip("a root folder of its own needs root")
         where = folder()
         layout = os.path.join(where, "image")
-        command(FATA, "pack", "-f", "oci", "-o", layout, path, *words)
+        command(FATA, "pack", "-f", "oci", "-o", layout, *options,
+                path, *words)
         bundle = os.path.join(where, "bundle")
         command("umoci", "unpack", "--rootless", "--image",
                 f"{layout}:latest", bundle)
@@ -41,6 +42,8 @@ class Container:
                          for key, value in json.load(f).items()}
         with open(os.path.join(bundle, "config.json"), "rb") as f:
             self.args = json.load(f)["process"]["args"]
+        if self.keys[KEY + "hypervisor"] == "qemu":
+            return
         # urunc gives it the monitor, and device nodes.
         self.monitor = "/usr/bin/solo5-" + self.keys[KEY + "hypervisor"]
         os.makedirs(os.path.join(self.root, "usr/bin"))
@@ -186,6 +189,68 @@ def a_killed_monitor_leaves_the_tap_to_the_engine_and_nothing_else():
         process.stop(signal.SIGKILL)
         state = inside.ip("link", "show", "tap0_urunc")
         assert "NO-CARRIER" in state or "state DOWN" in state, state
+
+
+# --- QEMU, for virtio images
+
+def dialect(keys, args):
+    """The guest's command line, by the type that the image declares."""
+    kind, words = keys[KEY + "unikernelType"], " ".join(args)
+    if kind == "mirage":
+        return f"--ipv4={ADDRESS}/24 --ipv4-gateway={GATEWAY} {words}"
+    app, rest = args[0], " ".join(args[1:])
+    if kind == "unikraft":
+        return (f"Unikraft|{app} netdev.ip={ADDRESS}/24:{GATEWAY}:8.8.8.8 "
+                f"-- {rest}")
+    return (f"panic=-1 console=ttyS0 ip={ADDRESS}::{GATEWAY}:255.255.255.0:"
+            f"urunc:eth0:off PATH=/bin:/usr/bin HOME=/root init={app} "
+            f"-- {rest}")
+
+
+def qemu_words(container, form, mac):
+    """What urunc starts QEMU with; only that the processor is emulated here,
+    for which it says -cpu host -enable-kvm."""
+    kernel = container.root + container.keys[KEY + "binary"]
+    words = ["qemu-system-x86_64", "-m", "256M", "-L", "/usr/share/qemu", "-cpu",
+             "max", "--sandbox", "on,obsolete=deny,elevateprivileges=deny,"
+             "spawn=deny,resourcecontrol=deny", "-kernel", kernel,
+             "-append", dialect(container.keys, container.args)]
+    if form == "old":
+        return words + [
+            "-nographic", "-vga", "none", "-net", "nic,model=virtio", "-net",
+            "tap,script=no,downscript=no,ifname=tap0_urunc"]
+    return words + [
+        "-display", "none", "-monitor", "null", "-serial", "stdio", "-smp",
+        "1", "-vga", "none", "-netdev",
+        "tap,id=net0,script=no,downscript=no,ifname=tap0_urunc", "-device",
+        f"virtio-net-pci,netdev=net0,host_mtu=1500,mac={mac}"]
+
+
+@test
+def a_virtio_image_serves_under_qemu_in_each_dialect_and_form():
+    need("qemu-system-x86_64")
+    for kind in ("mirage", "unikraft", "linux"):
+        container = Container(image("www", "virtio"), "--port=80",
+                              options=("--type", kind))
+        assert container.keys[KEY + "unikernelType"] == kind
+        for form in ("old", "new"):
+            outside, inside, mac = pod()
+            process = Process(*qemu_words(container, form, mac),
+                              namespace=inside)
+            serves(outside, process)
+            process.stop()
+
+
+@test
+def a_pod_of_qemus_ends_with_its_unikernel():
+    need("qemu-system-x86_64")
+    container = Container(image("hello", "virtio"), "--count=2", "--pause=0")
+    process = Process("qemu-system-x86_64", "-m", "256M", "-cpu", "max",
+                      "-nographic", "-vga", "none", "-net", "none", "-kernel",
+                      container.root + container.keys[KEY + "binary"],
+                      "-append", " ".join(["", ""] + container.args))
+    process.wait(60)
+    assert process.output().count("Hello, world!") == 2, process.output()
 
 
 run()
