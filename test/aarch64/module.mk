@@ -27,14 +27,14 @@ A64_LIB_OBJ = $(LIB_SRC:%.c=build/aarch64/%.o) \
 # As the tool links any unikernel for a target, the first argument.
 a64_key = $(subst $$root/,,$(shell sed -n 's/^$(2) = //p' platform/$(1)/target))
 a64_conformance = $(patsubst %,build/aarch64/$(1)/%.o,$(basename \
+                    $(filter-out %_test.c %_fuzz.c, \
                     platform/conformance.c platform/main.c platform/counters.c \
                     platform/devices.c platform/siblings.c random/csprng.c \
-                    $(wildcard $(call a64_key,$(1),sources)) \
-                    $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c)))) \
+                    $(wildcard $(call a64_key,$(1),sources) base/*.c)))) \
                   build/aarch64/platform/cpu/aarch64/fiber_switch.o
-A64_SPT_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,spt-aarch64))
-A64_HVT_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,hvt-aarch64))
-A64_VIRTIO_OBJ := $(filter-out %_test.o %_fuzz.o,$(call a64_conformance,virtio-aarch64))
+A64_SPT_OBJ := $(call a64_conformance,spt-aarch64)
+A64_HVT_OBJ := $(call a64_conformance,hvt-aarch64)
+A64_VIRTIO_OBJ := $(call a64_conformance,virtio-aarch64)
 
 ifneq ($(wildcard $(A64_ROOT)/usr),)
 aarch64-tests: $(A64_UNIT) build/aarch64/spt_loader build/aarch64/hvt_monitor \

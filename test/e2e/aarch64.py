@@ -1,4 +1,6 @@
-"""What the tests of the targets for arm64 share: images, and their structure."""
+"""What the tests of the targets for arm64 share: images, their structure, and
+a unikernel that attacks itself.
+"""
 import os
 import shutil
 import struct

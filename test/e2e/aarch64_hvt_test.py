@@ -7,7 +7,8 @@ import os
 import re
 import struct
 
-from aarch64 import BUILT, FAULTS, Elf, attack, built, check_segments, need_cross
+from aarch64 import (BUILT, FAULTS, Elf, attack, built, check_segments,
+                     need_cross)
 from lib import command, folder, need, run, test
 
 QEMU = "qemu-system-aarch64"

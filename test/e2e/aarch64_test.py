@@ -151,7 +151,8 @@ def frames_go_in_and_out_on_arm64():
     ours.settimeout(20)
     process = subprocess.Popen(
         [USER, os.path.join(BUILT, "spt_loader"), "--net",
-         f"service={theirs.fileno()}", os.path.join(BUILT, "conformance.spt-aarch64"),
+         f"service={theirs.fileno()}",
+         os.path.join(BUILT, "conformance.spt-aarch64"),
          "--echo"], pass_fds=(theirs.fileno(),), stdout=subprocess.PIPE,
         text=True)
     theirs.close()

@@ -9,7 +9,8 @@ import socket
 import subprocess
 import time
 
-from aarch64 import BUILT, FAULTS, Elf, attack, built, check_segments, need_cross
+from aarch64 import (BUILT, FAULTS, Elf, attack, built, check_segments,
+                     need_cross)
 from lib import (FATA, GUEST, PREFIX, Namespace, Process, command, connect,
                  folder, need, need_namespaces, request, run, site_file, skip,
                  test)

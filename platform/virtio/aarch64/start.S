@@ -9,7 +9,7 @@
 #define CPTR_NO_TRAPS   0x33ff
 #define SPSR_EL1T       0x3c4           /* on the stack of SP_EL0, all masked */
 #define SCTLR_RESERVED  0x30d00800      /* bits that are to be ones */
-#define SCTLR           (SCTLR_RESERVED | 1 << 12 | 1 << 4 | 1 << 3 | 1 << 2 | 1)
+#define SCTLR           (SCTLR_RESERVED | 0x101d) /* translation, caches */
 #define MAIR            0x04ff          /* 0: cached memory, 1: devices */
 #define TCR_LOW         0x351c          /* 36 bits, cached and shared tables */
 #define TCR_HIGH        0x809c          /* the upper half is not there */
