@@ -117,7 +117,9 @@ static bool add_notes(struct image_info *image, const Elf64_Phdr *h,
             uint8_t c = name.at[i];
             if (c == 0)
                 break;
-            note->owner[i] = c > 0x20 && c < 0x7f ? (char)c : '?';
+            if (c <= 0x20 || c >= 0x7f)
+                c = '?';
+            note->owner[i] = (char)c;
         }
         if (type == NOTE_XEN_PHYS32_ENTRY && strcmp(note->owner, "Xen") == 0)
             take_pvh(image, contents);

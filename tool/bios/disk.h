@@ -28,13 +28,12 @@
 
 struct disk_info {
     char magic[8];
-    uint32_t image_at;   /* sector */
-    uint32_t image_size; /* bytes */
-    char cmdline[DISK_INFO_SECTORS * DISK_SECTOR - 16];
+    uint32_t image_at;       /* sector */
+    uint32_t image_size;     /* bytes */
+    char cmdline[4096 - 16]; /* to the end of its sectors */
 };
 
-_Static_assert(sizeof(struct disk_info) == DISK_INFO_SECTORS * DISK_SECTOR,
-               "as on the disk");
+_Static_assert(sizeof(struct disk_info) == 4096, "as on the disk");
 _Static_assert(DISK_LOADER_AT *DISK_SECTOR + DISK_LOADER_BYTES <=
                    DISK_INFO_AT * DISK_SECTOR,
                "the loader ends before what it boots");
