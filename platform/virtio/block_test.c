@@ -240,13 +240,13 @@ static void requests_are_cut_to_what_the_device_takes(void)
     begin(ALL);
     answers_late = true;
     CHECK_EQ(platform_block_read(&platform, 1, 0, buffer, sizeof disk), OK);
-    CHECK_EQ(reads, sizeof disk / (256 * 1024));
+    CHECK_EQ(reads, sizeof disk / 262144);
     CHECK_EQ(most_parts, 3);
     CHECK(at_once > 4); /* several are with the device */
     begin(ALL | SIZE_MAX_);
     answers_late = true;
     CHECK_EQ(platform_block_read(&platform, 1, 0, buffer, sizeof disk), OK);
-    CHECK_EQ(reads, sizeof disk / (8 * 1024));
+    CHECK_EQ(reads, sizeof disk / 8192);
     CHECK_EQ(most_parts, 10);
     CHECK(at_once > 4);
     CHECK(platform.waits < reads);
@@ -265,11 +265,12 @@ static void a_flush_is_asked_for_where_there_is_something_to_flush(void)
 static void blocks_are_discarded_in_ranges_the_device_takes(void)
 {
     begin(ALL);
-    CHECK_EQ(platform_block_discard(&platform, 1, 512, 2500 * 512), OK);
+    CHECK_EQ(platform_block_discard(&platform, 1, 512, UINT64_C(2500) * 512),
+             OK);
     CHECK_EQ(discards, 3);
     CHECK_EQ(discarded, 2500 * 512);
-    CHECK(disk[511] != 0 && disk[512] == 0 && disk[2501 * 512 - 1] == 0 &&
-          disk[2501 * 512] != 0);
+    CHECK(disk[511] != 0 && disk[512] == 0 && disk[2501UL * 512 - 1] == 0 &&
+          disk[2501UL * 512] != 0);
     begin(ALL & ~DISCARD);
     CHECK_EQ(platform_block_discard(&platform, 1, 512, 512), OK);
     CHECK_EQ(discards, 0);

@@ -33,8 +33,8 @@ struct virtio_console *virtio_console_start(struct virtio_device *device,
         !virtq_init(&console->tx, device, TX, BUFFERS, arena))
         return NULL;
     /* A short queue holds fewer. */
-    for (uint8_t i = 0; i < console->tx.size; i++)
-        console->idle[console->idle_count++] = i;
+    for (uint16_t i = 0; i < console->tx.size; i++)
+        console->idle[console->idle_count++] = (uint8_t)i;
     virtio_go(device);
     return console;
 }

@@ -277,7 +277,8 @@ static inline void model_write(uintptr_t address, uint32_t value)
 {
     if (address - MODEL_MMIO < 0x1000) {
         mmio_put(address - MODEL_MMIO, value);
-    } else if (address - MODEL_NOTIFY < MODEL_MULTIPLIER * MODEL_QUEUES) {
+    } else if (address - MODEL_NOTIFY <
+               (uintptr_t)MODEL_MULTIPLIER * MODEL_QUEUES) {
         assert((address - MODEL_NOTIFY) / MODEL_MULTIPLIER == 3 - value);
         model_notified(value);
     } else if (address - MODEL_TABLE < sizeof model.table) {

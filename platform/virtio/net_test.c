@@ -102,6 +102,7 @@ static uint16_t deliver(size_t len, uint8_t seed, uint16_t said)
         heads[n] = head;
         lens[n++] = at_start + piece;
     } while (done < len);
+    assert(header != NULL);
     if (said == 0)
         said = n;
     memcpy(header + 10, &said, sizeof said);
@@ -465,7 +466,7 @@ static void frames_that_are_done_with_in_another_order_are_waited_for(void)
             if (send_bytes(64, (uint8_t)i) != OK)
                 CHECK(!"there is room");
         platform_net_flush(&platform, 1);
-        int heads[1024];
+        int heads[1024] = {0};
         bool good = true;
         for (uint16_t i = 0; i < size; i++) {
             heads[i] = model_next(TX);

@@ -72,7 +72,7 @@ static void a_chain_goes_to_the_device_and_comes_back(void)
 static void chains_of_every_length_share_a_full_queue(void)
 {
     struct prng prng = prng_of(7, 0);
-    uint16_t with_device[16], count = 0, lengths[16] = {0};
+    uint16_t with_device[16] = {0}, count = 0, lengths[16] = {0};
     struct virtq_part parts[16];
 
     begin(16, 16, VIRTIO_F_EVENT_IDX);
@@ -87,6 +87,7 @@ static void chains_of_every_length_share_a_full_queue(void)
             continue;
         }
         /* One that is anywhere among them comes back. */
+        assert(count > 0);
         uint32_t which = (uint32_t)prng_below(&prng, count);
         uint16_t head = with_device[which];
         with_device[which] = with_device[--count];

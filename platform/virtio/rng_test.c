@@ -83,7 +83,10 @@ static struct virtio_console *open_console(void)
     model_begin(VIRTIO_CONSOLE, 0);
     CHECK(model_probe(true));
     model.act = show;
-    return virtio_console_start(&device, &platform.arena);
+    struct virtio_console *console =
+        virtio_console_start(&device, &platform.arena);
+    assert(console != NULL);
+    return console;
 }
 
 static void text_is_shown_on_the_console(void)
@@ -94,7 +97,6 @@ static void text_is_shown_on_the_console(void)
     text[5000] = 0;
 
     struct virtio_console *console = open_console();
-    CHECK(console != NULL);
     virtio_console_write(console, TEXT("hello\n"));
     CHECK_STRING(shown, "hello\n");
     shown[0] = 0;
