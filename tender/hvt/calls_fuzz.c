@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t where = address_of(&r);
         if (step < 80) {
             struct bytes some = get_bytes(&r, step);
-            put(&d, where, some.at, some.len);
+            if (some.len > 0)
+                put(&d, where, some.at, some.len);
         } else if (step < 170) {
             uint64_t value = address_of(&r);
             put(&d, where, &value, sizeof(value));

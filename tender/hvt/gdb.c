@@ -112,7 +112,9 @@ static bool receive(void)
         if (len < PACKET)
             packet[len++] = (char)c;
     packet[len] = 0;
-    return get() >= 0 && get() >= 0 && write(connection, "+", 1) == 1;
+    for (int i = 0; i < 2 && c >= 0; i++) /* its sum */
+        c = get();
+    return c >= 0 && write(connection, "+", 1) == 1;
 }
 
 static void put_hex(const uint8_t *from, size_t len)
@@ -125,9 +127,14 @@ static void put_hex(const uint8_t *from, size_t len)
 /* False: these are not `len` bytes. */
 static bool get_hex(const char *from, uint8_t *to, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if (sscanf(from + 2 * i, "%2hhx", &to[i]) != 1)
+    for (size_t i = 0; i < len; i++, from += 2) {
+        char *end, text[3] = {from[0]};
+        if (from[0] != 0)
+            text[1] = from[1];
+        to[i] = (uint8_t)strtoul(text, &end, 16);
+        if (end != text + 2)
             return false;
+    }
     return true;
 }
 

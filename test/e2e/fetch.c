@@ -20,7 +20,6 @@ static int fetch(const struct sockaddr_in *to, const char *path)
     struct timeval limit = {.tv_sec = 5};
     size_t len = 0;
     ssize_t n;
-    int status = 0;
     int s = socket(AF_INET, SOCK_STREAM, 0);
 
     (void)setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -34,22 +33,22 @@ static int fetch(const struct sockaddr_in *to, const char *path)
     (void)close(s);
     text[len] = 0;
     char *body = strstr(text, "\r\n\r\n");
-    if (body == NULL || sscanf(text, "HTTP/%*s %d", &status) != 1)
+    if (body == NULL || strncmp(text, "HTTP/1.", 7) != 0)
         return 0;
     body += 4;
     (void)fwrite(body, 1, len - (size_t)(body - text), stdout);
-    return status;
+    return (int)strtol(text + strlen("HTTP/1.x "), NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
     struct sockaddr_in to = {.sin_family = AF_INET};
-    time_t end = time(NULL) + (argc > 4 ? atoi(argv[4]) : 20);
+    time_t end = time(NULL) + (argc > 4 ? strtol(argv[4], NULL, 10) : 20);
     int status;
 
     if (argc < 4 || inet_aton(argv[1], &to.sin_addr) == 0)
         return 64;
-    to.sin_port = htons((unsigned short)atoi(argv[2]));
+    to.sin_port = htons((unsigned short)strtol(argv[2], NULL, 10));
     while ((status = fetch(&to, argv[3])) == 0 && time(NULL) < end)
         (void)usleep(50000);
     return status == 200 ? 0 : 1;

@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     cfmakeraw(&mode);
     (void)cfsetspeed(&mode, B115200);
     (void)tcsetattr(line, TCSAFLUSH, &mode);
-    to.sin_port = htons((unsigned short)atoi(argv[2]));
+    to.sin_port = htons((unsigned short)strtol(argv[2], NULL, 10));
     int s = socket(AF_INET, SOCK_STREAM, 0);
     for (int i = 0; connect(s, (struct sockaddr *)&to, sizeof to) != 0; i++) {
         if (i == 100)
