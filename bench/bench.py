@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import harness
@@ -22,6 +23,7 @@ from harness import (ROOT, alternate, measured, output, pin, private_kb, say,
 from network import Network
 
 import lib  # test/e2e: namespaces, taps, processes, and their removal
+import nested  # and Debian's kernel
 
 BUILD = os.path.join(ROOT, "build")
 TENDER = os.path.join(BUILD, "fata-spt")
@@ -45,14 +47,14 @@ def figure(name, value, unit, peer=None, at_least=None, aim=None,
                     "more_is_better": more_is_better, **details})
 
 
-def project(name, change=None, folder="examples"):
-    """A copy of a unikernel, changed by `change(folder)`, built for spt."""
+def project(name, change=None, folder="examples", target="spt"):
+    """A copy of a unikernel, changed by `change(folder)`, built."""
     path = os.path.join(lib.folder(), name)
     shutil.copytree(os.path.join(ROOT, folder, name), path,
                     ignore=shutil.ignore_patterns("dist", ".fata"))
     if change:
         change(path)
-    output(FATA, "configure", "-t", "spt", cwd=path)
+    output(FATA, "configure", "-t", target, cwd=path)
     output(FATA, "build", cwd=path)
     return path
 
@@ -128,6 +130,73 @@ def first_reply():
            runs=runs)
 
 
+QEMU = shutil.which("qemu-system-x86_64") or "qemu-system-x86_64"
+MACHINE = (QEMU, "-nodefaults", "-no-user-config", "-no-reboot", "-display",
+           "none", "-machine", "microvm", "-accel", "tcg", "-cpu", "max", "-m",
+           "256M", "-serial", "stdio", "-global",
+           "virtio-mmio.force-legacy=false")
+
+
+def seconds_to_line(words, line):
+    """Wall and CPU seconds of a program until it prints `line`."""
+    before, began = os.times(), time.monotonic()
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE) as process:
+        limit = threading.Timer(300, process.kill)
+        limit.start()
+        found = any(line in said for said in process.stdout)
+        wall = time.monotonic() - began
+        limit.cancel()
+        process.kill()
+    after = os.times()
+    assert found, f"{words[0]} never printed {line}"
+    return wall, (after.children_user - before.children_user +
+                  after.children_system - before.children_system)
+
+
+def virtual_machine():
+    """Start of an emulated machine to www's first reply, against Debian's
+    kernel and a first process that prints a line."""
+    lib.need("qemu-system-x86_64", "gcc")
+    namespace = tap_namespace()
+    image = project("www", target="virtio")
+    kernel = nested.debian_kernel()
+    folder = lib.folder()
+    with open(os.path.join(folder, "init.c"), "w", encoding="utf-8") as f:
+        f.write('#include <unistd.h>\n'
+                'int main(void) { for (;;) { write(1, "started\\n", 8); '
+                'pause(); } }\n')
+    init, initrd = (os.path.join(folder, name) for name in ("init", "initrd"))
+    output("gcc", "-O2", "-static", "-o", init, init + ".c")
+    with open(init, "rb") as f, open(initrd, "wb") as to:
+        to.write(nested.archive({"init": (0o100755, f.read())}))
+    # It does not start on microvm without KVM.
+    linux = [*("pc" if word == "microvm" else word for word in MACHINE),
+             "-kernel", kernel, "-initrd", initrd, "-append",
+             "console=ttyS0 quiet panic=-1 rdinit=/init"]
+    ours = [*MACHINE, "-kernel", os.path.join(image, "dist/www.virtio"),
+            "-append", "--ipv4=10.77.0.2/24 --log=*:error", "-netdev",
+            "tap,id=n,ifname=tap0,script=no,downscript=no", "-device",
+            f"virtio-net-device,netdev=n,mac={MAC}"]
+
+    def first():
+        got = measured(*namespace.prefix,
+                       os.path.join(BUILD, "bench/first_reply"), "1",
+                       "10.77.0.2", "80", *ours)
+        return {"wall": got["wall_ns"] / 1e9, "cpu": got["cpu_ns"] / 1e9}
+
+    def line():
+        wall, cpu = seconds_to_line(linux, b"started")
+        return {"wall": wall, "cpu": cpu}
+
+    got = alternate(1 if harness.quick else 5, ours=first, peer=line)
+    figure("virtio www without KVM, start to first reply",
+           got["peer"]["wall"] / got["ours"]["wall"], "x sooner",
+           f"Debian's {os.path.basename(kernel)} to a static init", 10, 30,
+           True, ours_s=got["ours"]["wall"], peer_s=got["peer"]["wall"],
+           ours_cpu_s=got["ours"]["cpu"], peer_cpu_s=got["peer"]["cpu"])
+
+
 def sizes():
     """Stripped images."""
     def stripped(image):
@@ -138,6 +207,9 @@ def sizes():
     figure("size of hello", stripped(spt_image(project("hello"))) / 1024,
            "KB", None, 24, 12)
     image = spt_image(project("www", empty_site))
+    figure("size of virtio www", os.path.getsize(os.path.join(
+        project("www", target="virtio"), "dist/www.virtio")) / 1024, "KB",
+           None, 220, 128)
     figure("size of www without its site",
            (stripped(image) - len(PAGE)) / 1024, "KB", None, 160, 96)
 
@@ -230,7 +302,8 @@ def build():
            None, 2, 0.2, ours_cpu_s=statistics.median(again_cpu))
 
 
-PARTS = {"hello": hello, "first_reply": first_reply, "sizes": sizes,
+PARTS = {"hello": hello, "first_reply": first_reply,
+         "virtual_machine": virtual_machine, "sizes": sizes,
          "memory": memory, **Network(figure, project, spt_image).parts(),
          "tcp_memory": tcp_memory, "tcp_idle": tcp_idle, "micro": micro,
          "build": build}

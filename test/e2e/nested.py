@@ -84,6 +84,11 @@ def _kernel():
     return kernel, modules
 
 
+def debian_kernel():
+    """Debian's kernel for clouds, to be booted."""
+    return _kernel()[0]
+
+
 def _entry(name, mode, data=b"", number=[0]):
     """One file of an archive in cpio's format "newc"."""
     number[0] += 1
