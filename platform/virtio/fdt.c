@@ -264,6 +264,9 @@ static void note_memory(struct fdt_found *found, const struct node *node,
 {
     struct reader r = reader_of(node->reg);
 
+    /* Ranges that take no bytes would never come to an end. */
+    if (parent->address_cells + parent->size_cells == 0)
+        return;
     while (r.rest.len > 0 && found->memory_count < FDT_MEMORIES)
         if (get_range(&r, parent, &found->memory[found->memory_count]))
             found->memory_count++;

@@ -230,6 +230,20 @@ static void ranges_past_the_last_address_are_none(void)
     CHECK_EQ(found.virtio_count, 0);
 }
 
+static void ranges_of_no_bytes_at_all_are_none(void)
+{
+    struct fdt_found found;
+    begin();
+    NUMBERS("#address-cells", 0);
+    NUMBERS("#size-cells", 0);
+    node("memory@0");
+    text("device_type", "memory");
+    NUMBERS("reg", 0x40000000, 0x1000);
+    end();
+    CHECK(fdt_find(&found, finished()));
+    CHECK_EQ(found.memory_count, 0);
+}
+
 static void nodes_in_nodes_without_end_are_walked_past(void)
 {
     struct fdt_found found;
@@ -297,6 +311,7 @@ int main(void)
     RUN(memory_may_be_in_several_pieces_and_reserved);
     RUN(a_disabled_device_is_not_there);
     RUN(ranges_past_the_last_address_are_none);
+    RUN(ranges_of_no_bytes_at_all_are_none);
     RUN(nodes_in_nodes_without_end_are_walked_past);
     RUN(a_tree_that_is_cut_short_is_refused);
     RUN(an_end_too_many_or_too_few_is_refused);
