@@ -61,7 +61,7 @@ void pack_libvirt(const struct packing *p)
     bool arm = p->image.elf.machine == EM_AARCH64;
     struct text t = {0};
     put(&t,
-        "<!-- %s as a virtual machine: virsh create %s -->\n"
+        "<!-- A unikernel as a virtual machine: virsh create FILE -->\n"
         "<domain type='kvm'>\n"
         "  <name>%s</name>\n"
         "  <memory unit='MiB'>%" PRIu64 "</memory>\n"
@@ -69,9 +69,8 @@ void pack_libvirt(const struct packing *p)
         "  <os>\n"
         "    <type arch='%s' machine='%s'>hvm</type>\n"
         "    <kernel>%s</kernel>\n",
-        xml(p->name), "FILE", xml(p->name), memory_of(p),
-        arm ? "aarch64" : "x86_64", arm ? "virt" : "q35",
-        xml(absolute(p->path)));
+        xml(p->name), memory_of(p), arm ? "aarch64" : "x86_64",
+        arm ? "virt" : "q35", xml(absolute(p->path)));
     if (p->cmdline[0] != 0)
         put(&t, "    <cmdline>%s</cmdline>\n", xml(p->cmdline));
     put(&t, "  </os>\n"
@@ -121,14 +120,15 @@ void pack_libvirt(const struct packing *p)
     (void)file_write(p->output, t.at, t.len);
 }
 
-/* In quotes. The language of xl has no way to quote one. */
+/* In quotes, as xl reads it. */
 static const char *xl_text(const char *s)
 {
-    if (strchr(s, '"') == NULL)
-        return format("\"%s\"", s);
-    if (strchr(s, '\'') != NULL)
-        die("a configuration of xl cannot hold both kinds of quotes: %s", s);
-    return format("'%s'", s);
+    struct text t = {0};
+    put_text(&t, "\"", 1);
+    for (; *s != 0; s++)
+        put(&t, "%s%c", *s == '"' || *s == '\\' ? "\\" : "", *s);
+    put_text(&t, "\"", 1);
+    return t.at;
 }
 
 void pack_xl(const struct packing *p)

@@ -40,6 +40,16 @@ static struct bytes text_bytes(const struct text *t)
     return bytes_of(t->at, t->len);
 }
 
+/* A word of the user's, which would otherwise be left out. */
+static json_t *word_json(const char *word)
+{
+    json_t *json = json_string(word);
+    if (json == NULL)
+        die_usage("\"%s\" is not UTF-8, as all has to be in an OCI image",
+                  word);
+    return json;
+}
+
 static struct bytes json_bytes(json_t *json)
 {
     char *dumped = json_dumps(json, JSON_COMPACT);
@@ -76,9 +86,9 @@ static json_t *words_json(const char *first, const struct names *words)
 {
     json_t *array = json_array();
     if (first != NULL)
-        json_array_append_new(array, json_string(first));
+        json_array_append_new(array, word_json(first));
     for (size_t i = 0; i < words->count; i++)
-        json_array_append_new(array, json_string(words->at[i]));
+        json_array_append_new(array, word_json(words->at[i]));
     /* Engines refuse an image that has neither; this one says nothing. */
     if (json_array_size(array) == 0)
         json_array_append_new(array, json_string("--"));
@@ -116,7 +126,7 @@ static json_t *urunc_keys(const struct packing *p)
     json_object_set_new(keys, KEY("hypervisor"), json_string(p->monitor));
     json_object_set_new(keys, KEY("binary"),
                         json_string(format("/%s", kernel_path(p))));
-    json_object_set_new(keys, KEY("cmdline"), json_string(urunc_cmdline(p)));
+    json_object_set_new(keys, KEY("cmdline"), word_json(urunc_cmdline(p)));
     if (p->disk != NULL)
         json_object_set_new(keys, KEY("block"),
                             json_string("/unikernel/disk.img"));
@@ -223,8 +233,8 @@ static json_t *entrypoint(const struct packing *p)
         else if (how == NULL)
             how = "/unikernel/disk.img";
         json_array_append_new(
-            words, json_string(format("--%s:%s=%s", net ? "net" : "block",
-                                      device->name, how)));
+            words, word_json(format("--%s:%s=%s", net ? "net" : "block",
+                                    device->name, how)));
     }
     json_array_append_new(words, json_string("--"));
     json_array_append_new(words, json_string(format("/%s", kernel_path(p))));

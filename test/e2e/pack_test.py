@@ -435,6 +435,14 @@ def the_xml_of_a_domain_is_valid_to_libvirt():
 
 
 @test
+def any_name_of_a_file_gives_a_well_formed_domain():
+    path = os.path.join(folder(), "a--b-.virtio")
+    shutil.copy(other(image("www", "spt"), VIRTIO), path)
+    domain = xml.etree.ElementTree.parse(described("libvirt", path)).getroot()
+    assert domain.findtext("name") == "a--b-"
+
+
+@test
 def the_configuration_for_xl_names_kernel_arguments_and_devices():
     net = other(image("www", "spt"), VIRTIO)
     with open(described("xl", "--net", "service=br1", net, "--port=80"),
@@ -446,6 +454,10 @@ def the_configuration_for_xl_names_kernel_arguments_and_devices():
     assert told["type"] == "pvh" and told["kernel"] == os.path.realpath(net)
     assert told["cmdline"] == "--port=80" and told["memory"] == 64
     assert told["vif"] == ["bridge=br1,type=vif"], told
+    words = "--quote='\"' --path=C:\\new"
+    with open(described("xl", net, words), encoding="utf-8") as f:
+        exec(f.read(), {}, told)  # pylint: disable=exec-used
+    assert told["cmdline"] == words, told
 
 
 # --- Disks
@@ -564,6 +576,7 @@ def mistakes_are_explained():
             (["-f", "raw", image("hello", "virtio"), "x" * 5000], 1,
              "too long"),
             (["-f", "oci", "--monitor", "qemu", good], 64, "one of: spt"),
+            (["-f", "oci", good, b"--name=\xff"], 64, "UTF-8"),
             (["-f", "oci", "--net", "srevice=tap3", good], 64,
              "it has: service"),
             (["-f", "oci", "--mem", "x", good], 64, "number of MiB"),
