@@ -173,10 +173,12 @@ static void add_block(struct names *command, const char *word, const char *bus)
     const char *file;
     const char *name = name_and_value(word, &file);
     bool read_only = starts_with(word, "--block-read-only:");
+    /* A colon in the first part of a path would end a protocol's name. */
+    const char *here = file[0] == '/' ? "" : "./";
 
     add(command, "-drive",
-        format("if=none,id=%s,format=raw,file=%s%s", name, escaped(file),
-               read_only ? ",readonly=on" : ",discard=unmap"));
+        format("if=none,id=%s,format=raw,file=%s%s%s", name, here,
+               escaped(file), read_only ? ",readonly=on" : ",discard=unmap"));
     add(command, "-device", format("virtio-blk-%s,drive=%s", bus, name));
 }
 

@@ -202,6 +202,18 @@ def a_virtual_machine_has_the_same_disk_and_the_same_locks():
 
 
 @test
+def a_disk_of_a_virtual_machine_may_have_any_name():
+    need("qemu-system-x86_64")
+    for name in ("nbd:a,b.img", "json:{}"):
+        path = os.path.join(PROJECT, name)
+        os.replace(disk(), path)
+        try:
+            passes(outcome("virtio", source=name))
+        finally:
+            os.remove(path)
+
+
+@test
 def a_block_device_of_the_host_is_a_disk():
     if os.geteuid() != 0 or shutil.which("losetup") is None:
         skip("loop devices need root and losetup")
