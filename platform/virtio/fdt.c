@@ -52,7 +52,7 @@ bool fdt_open(struct fdt *fdt, struct bytes tree)
     uint32_t size = fdt_size(tree);
 
     *fdt = (struct fdt){.failed = true};
-    if (size == 0 || size > tree.len)
+    if (size < FDT_HEADER || size > tree.len)
         return false;
     tree.len = size;
     struct reader r = reader_of(bytes_after(tree, 8));

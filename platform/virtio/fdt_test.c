@@ -270,6 +270,15 @@ static void a_tree_that_is_cut_short_is_refused(void)
     for (size_t len = 0; len < ROOM; len += 3)
         CHECK(!fdt_find(&found, bytes_first(whole, len)));
 
+    /* One that says so itself. */
+    for (uint32_t size = 0; size < FDT_HEADER; size++) {
+        struct writer w = writer_to(tree.at + 4, 4);
+        put_be32(&w, size);
+        CHECK(!fdt_find(&found, whole));
+    }
+    struct writer size = writer_to(tree.at + 4, 4);
+    put_be32(&size, ROOM);
+
     /* And one whose parts are. */
     for (uint32_t len = 0; len < tree.structure.len; len += 4) {
         struct writer w = writer_to(tree.at + 36, 4);
