@@ -1,6 +1,7 @@
 /* The memory of a guest and what is in it: see guest.h. */
 #include "tender/common/guest.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 /* Mapping a page costs more than copying it; but copies are not shared. */
@@ -62,8 +63,13 @@ static bool load_segment(const struct guest *guest,
         mapped = mappable(segment, &from);
     if (mapped > 0 && mmap(to + from, mapped, protection_of(guest, segment),
                            MAP_PRIVATE | MAP_FIXED, fd,
-                           (off_t)(segment->offset + from)) == MAP_FAILED)
-        return false;
+                           (off_t)(segment->offset + from)) == MAP_FAILED) {
+        /* Before it has unmapped anything: files of this mount are not
+         * executed, or cannot be mapped so. */
+        if (errno != EPERM && errno != ENODEV)
+            return false;
+        mapped = 0;
+    }
     if (mapped == 0)
         from = 0;
     memcpy(to, contents.at, from);

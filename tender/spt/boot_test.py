@@ -37,16 +37,20 @@ CALL = {"read": 0, "write": 1, "pread64": 17, "pwrite64": 18, "getpid": 39,
 _images = {}
 
 
-def image(*devices, target=2, version=2, note=True, wants=0):
+def image(*devices, target=2, version=2, note=True, wants=0, code=0):
     """The path of a probe that declares these (name, type) devices.
 
-    With a third word a device is optional.
+    With a third word a device is optional. `code` is how much more it has.
     """
-    key = (devices, target, version, note, wants)
+    key = (devices, target, version, note, wants, code)
     if key not in _images:
         path = os.path.join(FOLDER, f"probe{len(_images)}")
         manifest = ", ".join(f'{{"{name}", {kind}, {{[25] = {len(more)}}}}}'
                              for name, kind, *more in devices)
+        more_code = os.path.join(FOLDER, "more.S")
+        with open(more_code, "w", encoding="utf-8") as f:
+            f.write(f'.section .text, "ax"\n.skip {code}\n'
+                    '.section .note.GNU-stack, ""\n')
         subprocess.run(
             ["gcc", "-O1", "-ffreestanding", "-fno-stack-protector", "-fno-pic",
              "-no-pie", "-nostdlib", "-static", "-fcf-protection=none",
@@ -55,6 +59,7 @@ def image(*devices, target=2, version=2, note=True, wants=0):
              "-Wl,-z,max-page-size=0x1000", "-Wl,-z,norelro",
              "-Wl,-T," + os.path.join(ROOT, "platform/spt/spt.lds"),
              os.path.join(ROOT, "tender/spt/probe/probe.c"), "-o", path]
+            + ([more_code] if code > 0 else [])
             + (["-DWITH_NOTE"] if note else []), check=True)
         _images[key] = path
     return _images[key]
@@ -717,6 +722,23 @@ def a_kernel_does_not_execute_an_image():
     except FileNotFoundError:
         return
     raise AssertionError("it was executed")
+
+
+@test
+def an_image_runs_from_where_files_are_not_executed():
+    if os.geteuid() != 0:
+        skip("mounting needs root")
+    # So large that it is mapped where that can be.
+    path = image(code=1 << 16)
+    folder = tempfile.mkdtemp(dir=FOLDER)
+    r = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec",
+         f"mount -t tmpfs -o noexec none {folder}; cp {path} {folder}/image;"
+         f"exec {TENDER} {folder}/image hello"], timeout=30, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if "unshare" in r.stdout or "mount:" in r.stdout:
+        skip(f"mounting is not possible here: {r.stdout}")
+    assert r.returncode == 0 and "words:hello" in r.stdout, r.stdout
 
 
 @test
