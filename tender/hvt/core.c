@@ -33,6 +33,7 @@ static_assert(sizeof(struct head) == 0x214, "as Solo5 has it");
 
 /* Known before there is a cage, in which nobody asks for it. */
 static char name[48];
+static const char *place;
 
 int core_open(const char *folder)
 {
@@ -42,6 +43,7 @@ int core_open(const char *folder)
         err(1, "--dumpcore=%s: cannot open the folder", folder);
     if (faccessat(fd, ".", W_OK, 0) != 0)
         err(1, "--dumpcore=%s: cannot write to the folder", folder);
+    place = folder;
     (void)snprintf(name, sizeof(name), "core.solo5-hvt.%d", (int)getpid());
     return fd;
 }
@@ -106,7 +108,7 @@ void core_dump(const struct machine *machine, const struct calls *calls,
     };
     int fd = openat(folder, name, HVT_CORE_FLAGS, S_IRUSR | S_IWUSR);
 
-    warnx("dumpcore: dumping guest core to: %s", name);
+    warnx("dumpcore: dumping guest core to: %s/%s", place, name);
     if (fd < 0 || ftruncate(fd, (off_t)(sizeof(head) + guest->mem_size)) != 0 ||
         !write_all(fd, &head, sizeof(head), 0)) {
         warn("dumpcore: cannot write it");

@@ -26,6 +26,18 @@ static int core = -1;    /* folder for a dump */
 static bool debugged;
 static uint16_t gdb_port = 1234;
 
+static uint16_t parse_port(const char *text)
+{
+    char *end;
+    unsigned long port = strtoul(text, &end, 10);
+
+    if (*text < '0' || *text > '9' || *end != 0 || port == 0 ||
+        port > UINT16_MAX)
+        errx(1, "Malformed argument to --gdb-port: '%s' is not 1 to 65535",
+             text);
+    return (uint16_t)port;
+}
+
 static bool hvt_option(const char *word)
 {
     static const char dump[] = "--dumpcore=", port[] = "--gdb-port=";
@@ -37,7 +49,7 @@ static bool hvt_option(const char *word)
     else if (strcmp(word, "--gdb") == 0)
         debugged = true;
     else if (strncmp(word, port, strlen(port)) == 0)
-        gdb_port = (uint16_t)strtoul(word + strlen(port), NULL, 10);
+        gdb_port = parse_port(word + strlen(port));
     else if (strcmp(word, "--no-net-ring") != 0) /* Solo5's: we have none */
         return false;
     return true;
@@ -175,7 +187,12 @@ const struct backend backend = {
     .memory_unit = HVT_MEMORY_UNIT,
     .memory_max = UINT64_C(1) << 32,
     .help =
-        "  --count-exits                  say how often the guest was left\n",
+        "  --dumpcore=FOLDER            write a core file there if the guest "
+        "aborts\n"
+        "  --gdb                        wait for gdb before the guest starts\n"
+        "  --gdb-port=N                 at this port (default: 1234)\n"
+        "  --no-net-ring                passed over: it is Solo5's ring\n"
+        "  --count-exits                say how often the guest was left\n",
     .option = hvt_option,
     .start = hvt_start,
 };

@@ -264,7 +264,7 @@ const struct backend backend = {
     .memory_unit = MEBIBYTE,
     .memory_max = UINT64_C(0x7f0000000000),
     .rings = true,
-    .help = "  --x-exec-heap                  let the guest execute its heap\n",
+    .help = "  --x-exec-heap                let the guest execute its heap\n",
     .option = spt_option,
     .start = spt_start,
 };

@@ -342,6 +342,7 @@ def a_dump_shows_where_it_aborted():
     need("gdb", "readelf")
     r = result("06-core")
     assert "ended with 255" in r.output, r
+    assert "dumping guest core to: dumps/core.solo5-hvt." in r.output, r
     data = "".join(re.findall(r"^core (.*)$", r.output, re.MULTILINE))
     core = os.path.join(folder(), "core")
     with open(core, "wb") as f:
@@ -355,6 +356,16 @@ def a_dump_shows_where_it_aborted():
     assert re.search(r"#0 .*store", shown), shown
     assert re.search(r"#1 .*attack_main", shown), shown
     assert '"attack"' in shown, shown
+
+
+@test
+def the_options_for_looking_into_a_guest_are_listed_and_checked():
+    told = command(MONITOR, "--help", check=False).stdout
+    for option in ("--dumpcore=", "--gdb ", "--gdb-port=", "--no-net-ring"):
+        assert option in told, told
+    for port in ("", "x", "0", "-1", "65536", "80x"):
+        r = command(MONITOR, "--gdb", f"--gdb-port={port}", "x", check=False)
+        assert r.returncode == 1 and "--gdb-port: " in r.stdout, r.stdout
 
 
 @test
