@@ -34,3 +34,14 @@ void *arena_take_array(struct arena *arena, size_t size, size_t count,
         return NULL;
     return arena_take(arena, total, align);
 }
+
+uint32_t arena_share(const struct arena *arena, unsigned percent, size_t size,
+                     uint32_t least, uint32_t most)
+{
+    assert(percent <= 100 && size > 0);
+
+    size_t fit = arena->room / 100 * percent / size;
+    if (fit >= most || least >= most)
+        return most;
+    return fit > least ? (uint32_t)fit : least;
+}

@@ -30,6 +30,15 @@ void *arena_take(struct arena *arena, size_t size, size_t align);
 #define ARENA_TAKE_ARRAY(arena, type, count)                                   \
     ((type *)arena_take_array((arena), sizeof(type), (count), _Alignof(type)))
 
+/*
+ * How many objects of `size` bytes to take. Numbers that are configured are the
+ * most: where that many are more than `percent` of what is left, it is as many
+ * as that holds. It is never below `least`, or `most` if that is less, whether
+ * they fit or not.
+ */
+uint32_t arena_share(const struct arena *arena, unsigned percent, size_t size,
+                     uint32_t least, uint32_t most);
+
 /* As arena_take, for `count` objects of `size` bytes; NULL on overflow too. */
 void *arena_take_array(struct arena *arena, size_t size, size_t count,
                        size_t align);

@@ -54,11 +54,32 @@ static void what_is_dirty_is_zeroed_when_taken(void)
     CHECK(dirty[0] == 0 && dirty[63] == 0 && dirty[64] == 0xff);
 }
 
+static void a_share_is_what_is_asked_for_as_far_as_there_is_memory(void)
+{
+    const struct arena arena = {.at = memory, .room = 1000};
+    CHECK_EQ(arena_share(&arena, 50, 10, 1, 50), 50);
+    CHECK_EQ(arena_share(&arena, 50, 10, 1, 51), 50);
+    CHECK_EQ(arena_share(&arena, 50, 10, 1, UINT32_MAX), 50);
+    CHECK_EQ(arena_share(&arena, 1, 10, 0, 51), 1);
+    CHECK_EQ(arena_share(&arena, 1, 11, 0, 51), 0);
+}
+
+static void a_share_is_never_below_what_is_sensible(void)
+{
+    const struct arena arena = {.at = memory, .room = 1000};
+    CHECK_EQ(arena_share(&arena, 10, 100, 4, 51), 4);
+    CHECK_EQ(arena_share(&arena, 10, 5000, 4, 51), 4);
+    CHECK_EQ(arena_share(&arena, 10, 5000, 4, 3), 3);
+    CHECK_EQ(arena_share(&arena, 10, 5000, 4, 0), 0);
+}
+
 int main(void)
 {
     RUN(what_is_taken_is_aligned_and_apart);
     RUN(too_much_is_refused_and_changes_nothing);
     RUN(arrays_whose_size_overflows_are_refused);
     RUN(what_is_dirty_is_zeroed_when_taken);
+    RUN(a_share_is_what_is_asked_for_as_far_as_there_is_memory);
+    RUN(a_share_is_never_below_what_is_sensible);
     return test_result();
 }

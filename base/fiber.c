@@ -11,7 +11,6 @@
 #include "base/sanitizer.h"
 
 enum {
-    FIBER_PAGE = 4096,
     /*
      * Stacks begin and end this many different numbers of cache lines into
      * their pages. All in the same place, those of a dozen fibers in turn

@@ -31,6 +31,8 @@ enum fiber_state {
     FIBER_SLEEPING, /* until cancelled or its deadline */
 };
 
+enum { FIBER_PAGE = 4096 }; /* stacks, and guards between, are whole ones */
+
 /* At the low end of each stack, where only an overflow reaches. */
 #define FIBER_STACK_CANARY UINT64_C(0x4652455a41544121)
 

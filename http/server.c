@@ -11,6 +11,11 @@
 enum {
     USUAL_CONNECTIONS = 16000,
     USUAL_BUFFERS = 256,
+    /* Of the memory that is left, at most: for buffers, then connections. */
+    BUFFERS_PERCENT = 25,
+    CONNECTIONS_PERCENT = 90,
+    BUFFERS_LEAST = 2,
+    CONNECTIONS_LEAST = 8,
     USUAL_LINE_BYTES = HTTP_LINE_MOST,
     USUAL_HEAD_BYTES = HTTP_HEAD_MOST,
     USUAL_FIELDS = 100,
@@ -800,12 +805,19 @@ enum err fata_http_start(struct fata_env *env,
     s->resume_task.run = resume;
     list_init(&s->resume);
 
+    o->buffers = arena_share(env->arena, BUFFERS_PERCENT, sizeof(struct buffer),
+                             BUFFERS_LEAST, o->buffers);
+    if (pool_init(&s->buffers, env->arena, sizeof(struct buffer), o->buffers) !=
+        OK)
+        return ERR_FULL;
+    o->connections = arena_share(env->arena, CONNECTIONS_PERCENT,
+                                 sizeof(struct connection) +
+                                     sizeof(struct fata_http_exchange),
+                                 CONNECTIONS_LEAST, o->connections);
     if (pool_init(&s->connections, env->arena, sizeof(struct connection),
                   o->connections) != OK ||
         pool_init(&s->exchanges, env->arena, sizeof(struct fata_http_exchange),
-                  o->connections) != OK ||
-        pool_init(&s->buffers, env->arena, sizeof(struct buffer), o->buffers) !=
-            OK)
+                  o->connections) != OK)
         return ERR_FULL;
     fata_counters_add_read(env, "http", NULL, counter_names, COUNTERS, s,
                            read_counters);

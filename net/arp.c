@@ -12,6 +12,9 @@ enum {
     SPACE_ETHERNET = 1,
 
     CHALLENGE_TRIES = 2,
+
+    ENTRIES_LEAST = 16,
+    ENTRIES_PERCENT = 1, /* of the memory that is left, at most */
 };
 
 static const uint8_t everyone[FATA_MAC_LEN] = {0xff, 0xff, 0xff,
@@ -61,6 +64,8 @@ enum err arp_init(struct arp *arp, struct arena *arena,
     acd_init(&arp->acd, mac, &acd_hurried, random);
     for (int i = 0; i < ARP_STATES; i++)
         list_init(&arp->lists[i]);
+    entries = arena_share(arena, ENTRIES_PERCENT, sizeof(struct arp_entry),
+                          ENTRIES_LEAST, entries);
     enum err err = hash_table_init(&arp->table, arena, entries);
     if (err != OK)
         return err;

@@ -8,7 +8,11 @@
 
 #include "fata/ethernet.h"
 
-enum { USUAL_NEIGHBORS = 1024 };
+enum {
+    USUAL_NEIGHBORS = 1024,
+    NEIGHBORS_LEAST = 16,
+    NEIGHBORS_PERCENT = 1, /* of the memory that is left, at most */
+};
 
 static const struct fata_ip all_nodes = {{0xff, 2, [15] = 1}};
 
@@ -24,6 +28,9 @@ enum err ndp_new(struct ndp **ndp, struct arena *arena,
         neighbors = USUAL_NEIGHBORS;
     if (made == NULL)
         return ERR_FULL;
+    neighbors =
+        arena_share(arena, NEIGHBORS_PERCENT, sizeof(struct ndp_neighbor),
+                    NEIGHBORS_LEAST, neighbors);
     *made = (struct ndp){
         .no_autoconf = options->no_autoconf,
         .key = *key,

@@ -11,6 +11,17 @@ enum {
     USUAL_CONNECTIONS = 16384,
     USUAL_LISTENERS = 16,
     USUAL_BACKLOG = 256,
+    SOME = 16, /* of what only some connections need, besides a part of them */
+
+    CONNECTIONS_LEAST = 16,
+    CONNECTIONS_PERCENT = 50, /* of the memory that is left, at most */
+    /* What carve() takes for each, with the tables at their fullest. */
+    CONNECTION_BYTES = sizeof(struct tcp_conn) + sizeof(struct tcp_sending) +
+                       2 * sizeof(struct tcp_time_wait) +
+                       TCP_SENT_MANY * sizeof(struct tcp_sent_record) / 128 +
+                       sizeof(struct tcp_reorder) / 32 +
+                       sizeof(struct tcp_sacks) / 4 +
+                       sizeof(struct tcp_half) / 4 + 64,
     FIRST_EPHEMERAL = 32768, /* RFC 6056 section 3.2 lets us choose the range */
     EPHEMERAL_PORTS = 28232,
 };
@@ -18,15 +29,29 @@ enum {
 static void output_task(struct loop_task *task);
 static void starved_retry(struct timer *timer, uint64_t now);
 
+/* `number`, for as many as there are of those asked for; at least one. */
+static uint32_t in_part(uint32_t number, uint32_t there, uint32_t asked)
+{
+    uint32_t part = (uint32_t)((uint64_t)number * there / asked);
+    return part > 0 ? part : 1;
+}
+
 static enum err carve(struct tcp *tcp, const struct tcp_options *options)
 {
     struct arena *arena = tcp->env->arena;
-    uint32_t connections = options->connections;
+    uint32_t asked = options->connections;
+    uint32_t connections = asked;
     uint32_t listeners = options->listeners;
-    if (connections == 0)
-        connections = USUAL_CONNECTIONS;
+    if (asked == 0) {
+        asked = USUAL_CONNECTIONS;
+        connections = arena_share(arena, CONNECTIONS_PERCENT, CONNECTION_BYTES,
+                                  CONNECTIONS_LEAST, asked);
+    }
     if (listeners == 0)
         listeners = USUAL_LISTENERS;
+    /* Fewer connections have fewer of what is not counted by them, too. */
+    uint32_t halves = in_part(listeners * USUAL_BACKLOG, connections, asked);
+    uint32_t some = in_part(SOME, connections, asked);
 
     struct {
         struct pool *pool;
@@ -36,19 +61,18 @@ static enum err carve(struct tcp *tcp, const struct tcp_options *options)
     } parts[] = {
         {&tcp->connection_pool, &tcp->connections, sizeof(struct tcp_conn),
          connections},
-        {&tcp->half_pool, &tcp->halves, sizeof(struct tcp_half),
-         listeners * USUAL_BACKLOG},
+        {&tcp->half_pool, &tcp->halves, sizeof(struct tcp_half), halves},
         {&tcp->listener_pool, &tcp->listeners, sizeof(struct tcp_listener),
          listeners},
         {&tcp->sending_pool, NULL, sizeof(struct tcp_sending), connections},
         /* Of those that send, the few that have much in flight; of those that
          * receive, the ones that wait for what was lost. Others do without. */
         {&tcp->sent_pool, NULL, TCP_SENT_MANY * sizeof(struct tcp_sent_record),
-         16 + connections / 128},
+         some + connections / 128},
         {&tcp->reorder_pool, NULL, sizeof(struct tcp_reorder),
-         16 + connections / 32},
+         some + connections / 32},
         {&tcp->sacks_pool, NULL, sizeof(struct tcp_sacks),
-         16 + connections / 4},
+         some + connections / 4},
     };
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         enum err err =

@@ -17,7 +17,7 @@ struct tcp;
 
 /* A zero field means the usual value. */
 struct tcp_options {
-    uint32_t connections;                /* the most at once; usual 16384 */
+    uint32_t connections;                /* usual 16384, or what fits */
     uint32_t listeners;                  /* usual 16 */
     const struct tcp_cc_ops *congestion; /* usual tcp_cc_cubic */
     uint32_t receive_buffer; /* most a connection's grows to; usual 4 MB */

@@ -9,6 +9,18 @@
 #include "platform/unikernel.h"
 #include "random/csprng.h"
 
+enum {
+    /* With fewer there is no receiving and sending at once. */
+    BUFFERS_LEAST = 64,
+    BUFFERS_PERCENT = 25, /* of the memory that is left, at most */
+    /* A few large ones would always be taken: then rather none. */
+    LARGE_LEAST = 4,
+    LARGE_PERCENT = 12,
+    /* A piece with storage, and as many again without. */
+    BUFFER_BYTES = PBUF_ROOM + 2 * sizeof(struct pbuf),
+    LARGE_BYTES = PBUF_LARGE_ROOM + sizeof(struct pbuf),
+};
+
 static void read_pool(const struct pool *pool, uint64_t *values)
 {
     values[0] = pool->capacity;
@@ -45,18 +57,22 @@ enum err pbufs_connect(struct fata_env *env, struct writer *why,
     /* As many pieces again without storage, for data that is only pointed
      * to: they are small. */
     size_t room = env->arena->room;
+    uint32_t full = arena_share(env->arena, BUFFERS_PERCENT, BUFFER_BYTES,
+                                BUFFERS_LEAST, (uint32_t)count);
     *pool = ARENA_TAKE_ARRAY(env->arena, struct pbuf_pool, 1);
-    if (*pool == NULL ||
-        pbuf_pool_init(*pool, env->arena, (uint32_t)count, (uint32_t)count) !=
-            OK ||
-        pbuf_pool_add_large(*pool, env->arena, (uint32_t)large) != OK) {
+    if (*pool == NULL || pbuf_pool_init(*pool, env->arena, full, full) != OK) {
         fmt_put(why,
-                "%lld packet buffers and %lld large ones do not fit in the "
-                "%zu KiB of memory that are left: configure fewer, or give "
-                "more memory",
-                (long long)count, (long long)large, room / 1024);
+                "%u of them, the fewest, take %zu KiB of memory, and %zu KiB "
+                "are left: give more, with --mem, or with -m of QEMU",
+                full, (size_t)full * BUFFER_BYTES / 1024 + 1, room / 1024);
         return ERR_FULL;
     }
+    uint32_t most = (uint32_t)large;
+    uint32_t fit = arena_share(env->arena, LARGE_PERCENT, LARGE_BYTES, 0, most);
+    if (fit < most && fit < LARGE_LEAST)
+        fit = 0;
+    enum err err = pbuf_pool_add_large(*pool, env->arena, fit);
+    assert(err == OK);
     env->pbufs = *pool;
     fata_counters_add_read(env, "pbufs", NULL,
                            POOL_NAMES("full_") POOL_NAMES("bare_")

@@ -12,8 +12,8 @@
 #include "fata/random.h"
 
 /*
- * The pool of packet buffers, `count` of them and `large` large ones; sets
- * env->pbufs.
+ * The pool of packet buffers, `count` of them and `large` large ones, fewer
+ * where there is little memory; sets env->pbufs.
  */
 MUST_USE enum err pbufs_connect(struct fata_env *env, struct writer *why,
                                 struct pbuf_pool **pool, int64_t count,

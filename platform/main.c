@@ -14,6 +14,9 @@ enum {
     REPORT_ROOM = 8192, /* the longest help text or message about arguments */
     FAIL_ROOM = 768,
 
+    FIBERS_LEAST = 4,
+    FIBERS_PERCENT = 10, /* of memory, at most */
+
     /*
      * Rounds in which a device known to hold more frames is served without
      * looking at the others.
@@ -273,7 +276,10 @@ COLD int platform_main(struct platform *platform)
         return status;
 
     struct loop_options options = {
-        .fibers = unikernel.fibers,
+        .fibers = arena_share(arena, FIBERS_PERCENT,
+                              sizeof(struct fiber) + FIBER_PAGE +
+                                  unikernel.stack_size,
+                              FIBERS_LEAST, unikernel.fibers),
         .stack_size = unikernel.stack_size,
         .guard = platform_guard_function(platform),
     };
@@ -281,8 +287,8 @@ COLD int platform_main(struct platform *platform)
             OK ||
         fiber_start(&instance->loop, "main", main_fiber, instance, NULL) !=
             OK) {
-        say(platform, "no memory for the fibers' stacks: give more, or "
-                      "configure fewer or smaller ones");
+        say(platform, "no memory for the fibers' stacks: give more, with "
+                      "--mem, or with -m of QEMU, or configure smaller ones");
         return 1;
     }
     start_counters(instance);

@@ -121,18 +121,31 @@ void cfg_library(const char *package, const char *version, const char *debian);
 /* One sentence for the unikernel's --help. */
 void cfg_about(const char *about);
 
-/* The most fibers that may live at once; usual 256. */
+/*
+ * Numbers here are the most: on a machine with little memory there are fewer,
+ * each kind with its share of what there is. So the same image serves with
+ * 2 MiB and with gigabytes; what it has got is in its counters (`fata stats`).
+ */
+
+/*
+ * The most fibers that may live at once; usual 256. Their stacks take a tenth
+ * of memory at most, but 4 there always are.
+ */
 void cfg_fibers(uint32_t count);
 
 /* The size of each fiber's stack in bytes, a multiple of 4096; usual 16384. */
 void cfg_stack_size(uint32_t size);
 
-/* How many packet buffers there are; usual 4096. */
+/*
+ * How many packet buffers there are, of 2 KB; usual 4096. They take a quarter
+ * of memory at most, but for fewer than 64 a unikernel does not start.
+ */
 void cfg_packet_buffers(uint32_t count);
 
 /*
  * How many large ones, of 68 KB, for frames that a network device has merged;
- * usual 64. They take memory only as far as they have been in use at once.
+ * usual 64. They take memory only as far as they have been in use at once, and
+ * an eighth of it at most; where that is less than 4 of them there are none.
  * Frames that find none are copied to ordinary ones.
  */
 void cfg_large_buffers(uint32_t count);

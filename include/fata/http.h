@@ -97,10 +97,11 @@ struct fata_http_options {
     size_t route_count;
     const char *headers; /* more header lines, "Name: value\r\n", for all */
 
-    /* The most open; usual 16000. Over it the longest idle one is closed. */
+    /* The most open; usual 16000, and fewer with little memory. Over it the
+     * longest idle one is closed. */
     uint32_t connections;
-    /* Buffers for requests that arrive split; usual 256. With all in use the
-     * one held longest is taken from its connection, which gets 408. */
+    /* Buffers for requests that arrive split; usual 256, likewise. With all in
+     * use the one held longest is taken from its connection, which gets 408. */
     uint32_t buffers;
     uint32_t line_bytes; /* longest request line; usual 4096; else 414 */
     uint32_t head_bytes; /* largest head; usual and most 8192; else 431 */

@@ -30,6 +30,7 @@ ATTACK = {
     "config.c": """#include <fata/config.h>
 FATA_CONFIG("attack")
 {
+    cfg_stack_size(256 * 1024);
     cfg_main("attack.c", "attack_main",
              cfg_arg_string("on", "nothing", "what is attacked"));
 }
@@ -113,7 +114,7 @@ SCRIPTS = {
     "01-hello": "fata-hvt --count-exits --mem=16 hello.hvt --count=3 "
                 "--pause=10ms",
     "02-www": NET + """
-fata-hvt --count-exits --mem=128 --net:service=tap0 www.hvt \
+fata-hvt --count-exits --mem=2 --net:service=tap0 www.hvt \
     --ipv4=10.77.0.2/24 >www.log 2>&1 &
 fetch 10.77.0.2 80 / 30 && echo "page fetched"
 fetch 10.77.0.2 80 /nothing || echo "no such page"
@@ -133,7 +134,7 @@ cat log
 """,
     "04-wrong": """
 fata-hvt fata-hvt; echo "not an image: $?"
-fata-hvt --mem=2 hello.hvt; echo "too little memory: $?"
+fata-hvt --mem=2 attack.hvt; echo "too little memory: $?"
 fata-hvt --mem=128 www.hvt; echo "no device: $?"
 fata-hvt --mem=16 hello.hvt --count=x; echo "wrong argument: $?"
 """,
