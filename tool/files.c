@@ -65,7 +65,8 @@ char *file_read(const char *path, size_t *len)
 bool file_map(const char *path, const uint8_t **at, size_t *len)
 {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* What is no file is not waited for: a pipe counts as empty. */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     *at = NULL;
     *len = 0;
     if (fd < 0)
@@ -117,12 +118,15 @@ const char *joined(const char *folder, const char *name)
 
 bool file_write(const char *path, const char *at, size_t len)
 {
+    struct stat status;
+    /* A device, a pipe or a link, such as /dev/stdout, is not replaced. */
+    bool in_place = lstat(path, &status) == 0 && !S_ISREG(status.st_mode);
     size_t old_len;
-    const char *old = file_read(path, &old_len);
+    const char *old = in_place ? NULL : file_read(path, &old_len);
     if (old != NULL && old_len == len && memcmp(old, at, len) == 0)
         return false;
 
-    const char *temporary = format("%s.tmp", path);
+    const char *temporary = in_place ? path : format("%s.tmp", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         die("%s cannot be written: %s", path, strerror(errno));
@@ -136,9 +140,10 @@ bool file_write(const char *path, const char *at, size_t len)
     bool good = len == 0;
     if (close(fd) != 0)
         good = false;
-    if (!good || rename(temporary, path) != 0) {
+    if (!good || (!in_place && rename(temporary, path) != 0)) {
         int error = errno;
-        (void)unlink(temporary);
+        if (!in_place)
+            (void)unlink(temporary);
         die("%s cannot be written: %s", path, strerror(error));
     }
     return true;

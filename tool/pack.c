@@ -12,6 +12,8 @@
 #include "tool/commands.h"
 #include "tool/files.h"
 
+enum { TAG_MAX = 128 }; /* characters, to registries */
+
 static const struct {
     const char *name, *ending;
     void (*pack)(const struct packing *packing);
@@ -69,6 +71,47 @@ static void check_memory(struct packing *p, const char *text)
     if (text[0] < '0' || text[0] > '9' || *end != 0 || errno != 0 ||
         p->memory == 0 || p->memory > 1 << 20)
         die_usage("--mem=%s: it is a number of MiB, from 1 to 1048576", text);
+}
+
+/* The grammar of OCI's annotation for names, without its slashes and colons. */
+static void check_tag(const char *tag)
+{
+    const char *letters = "abcdefghijklmnopqrstuvwxyz"
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+    size_t len = strlen(tag);
+    if (len == 0 || len > TAG_MAX || strchr(letters, tag[0]) == NULL ||
+        strspn(tag, format("%s.-", letters)) != len)
+        die_usage("--tag \"%s\": it is 1 to %d letters, digits, `_', `.' and "
+                  "`-', and begins with none of the last two",
+                  tag, TAG_MAX);
+}
+
+/* That no option is given in vain. */
+static void check_options(const struct packing *p, const char *format_name)
+{
+    const char *const oci = "oci", *const host = "oci --container, libvirt, xl";
+    bool is_oci = strcmp(format_name, "oci") == 0;
+    bool is_host = strcmp(format_name, "libvirt") == 0 ||
+                   strcmp(format_name, "xl") == 0 || p->container;
+    const struct {
+        const char *option, *formats;
+        bool given, fits;
+    } options[] = {
+        {"--container", oci, p->container, is_oci},
+        {"--monitor", oci, p->monitor != NULL, is_oci},
+        {"--type", oci, p->type != NULL, is_oci},
+        {"--tag", oci, p->tag != NULL, is_oci},
+        {"--disk", oci, p->disk != NULL, is_oci},
+        {"--net", host, p->nets.count > 0, is_host},
+        {"--block", host, p->blocks.count > 0, is_host},
+        {"--mem", host, p->memory > 0, is_host},
+    };
+    for (size_t i = 0; i < COUNT_OF(options); i++)
+        if (options[i].given && !options[i].fits)
+            die_usage("%s says nothing to the format %s: it is for %s",
+                      options[i].option, format_name, options[i].formats);
+    if (p->tag != NULL)
+        check_tag(p->tag);
 }
 
 /* Choose the monitor and the type, or check those given. */
@@ -171,6 +214,7 @@ int command_pack(const struct command *command, const char *const *words)
             names_add(&p.words, operands.at[i]);
     p.cmdline = joined_words(&p.words);
     check_memory(&p, memory);
+    check_options(&p, formats[chosen].name);
 
     image_load(&p.image, p.path);
     const char *target = image_target_name(p.image.abi_target);

@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <jansson.h>
 #include <sodium.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "tool/files.h"
 #include "tool/pack.h"
 #include "tool/project.h"
@@ -199,12 +201,25 @@ static const char *tender_path(const struct packing *p)
     return format("%s/build/fata-%s", fata_root(), p->monitor);
 }
 
+/* Our tender, which is for the processors of this machine's kind. */
+static struct bytes tender_for(const struct packing *p)
+{
+    const char *path = tender_path(p);
+    struct bytes tender = mapped(path);
+    struct reader header =
+        reader_of(bytes_after(tender, offsetof(Elf64_Ehdr, e_machine)));
+    if (get_le16(&header) != p->image.elf.machine)
+        die("--container: %s is for %s, and %s is not: pack the image for "
+            "urunc, without --container",
+            p->path, image_machine_name(p->image.elf.machine), path);
+    return tender;
+}
+
 static struct text container_layer(const struct packing *p)
 {
     struct text layer = {0};
     struct bytes none = {0};
-    tar_add(&layer, format("fata-%s", p->monitor), 0755,
-            mapped(tender_path(p)));
+    tar_add(&layer, format("fata-%s", p->monitor), 0755, tender_for(p));
     tar_add(&layer, "unikernel/", 0755, none);
     tar_add(&layer, kernel_path(p), 0644, p->image.elf.file);
     if (p->disk != NULL)
@@ -288,9 +303,12 @@ static void write_layout(const struct packing *p, const struct layout *layout)
         (void)file_write(p->output, tar.at, tar.len);
         return;
     }
-    /* What an earlier image left would be in the way of a copy. */
+    /*
+     * What an earlier image left would be in the way of a copy. The rest of the
+     * folder is somebody's own: it may be the project's.
+     */
     if (file_exists(joined(p->output, "oci-layout")))
-        remove_all(p->output);
+        remove_all(joined(p->output, "blobs"));
     make_folders(format("%s/blobs/sha256", p->output));
     for (size_t i = 0; i < layout->count; i++)
         (void)file_write(joined(p->output, layout->files[i].path),

@@ -565,6 +565,30 @@ def a_damaged_disk_says_what_is_wrong():
 # --- What cannot be packed
 
 @test
+def what_is_no_ordinary_file_is_written_to_and_not_replaced():
+    link, path = (os.path.join(folder(), n) for n in ("link", "linked.xml"))
+    os.symlink(path, link)
+    pack("-f", "libvirt", "-o", link, image("hello", "virtio"))
+    assert os.path.islink(link) and b"<domain" in contents(path)
+    said = pack("-f", "raw", "-o", "/dev/full", image("hello", "virtio"),
+                check=False)
+    assert said.returncode == 1 and "No space left" in said.stdout
+    assert not os.path.isfile("/dev/full")
+
+
+@test
+def our_tender_is_not_put_beside_an_image_for_another_processor():
+    spoiled = bytearray(contents(image("hello", "spt")))
+    spoiled[18] = 183  # EM_AARCH64
+    path = os.path.join(folder(), "hello-arm.spt")
+    with open(path, "wb") as f:
+        f.write(spoiled)
+    result = pack("-f", "oci", "--container", path, check=False)
+    assert result.returncode == 1, result.stdout
+    assert "without --container" in result.stdout, result.stdout
+
+
+@test
 def mistakes_are_explained():
     good = image("www", "spt")
     for words, status, said in (
@@ -577,8 +601,12 @@ def mistakes_are_explained():
              "too long"),
             (["-f", "oci", "--monitor", "qemu", good], 64, "one of: spt"),
             (["-f", "oci", good, b"--name=\xff"], 64, "UTF-8"),
-            (["-f", "oci", "--net", "srevice=tap3", good], 64,
+            (["-f", "oci", "--container", "--net", "srevice=tap3", good], 64,
              "it has: service"),
+            (["-f", "oci", "--net", "service=tap3", good], 64,
+             "it is for oci --container, libvirt, xl"),
+            (["-f", "raw", "--tag", "v1", good], 64, "it is for oci"),
+            (["-f", "oci", "--tag", "a b/c", good], 64, "letters, digits"),
             (["-f", "oci", "--mem", "x", good], 64, "number of MiB"),
             (["-f", "oci", "--container", other(good, VIRTIO)], 64, "tender"),
             (["-f", "oci", image("www", "unix")], 1, "ET_EXEC"),
