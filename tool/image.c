@@ -108,6 +108,9 @@ static bool add_notes(struct image_info *image, const Elf64_Phdr *h,
         size_t padding = padding_to(12 + name_size + size, align);
         (void)get_bytes(&r, padding < r.rest.len ? padding : r.rest.len);
 
+        /* What linkers fill a gap with, read as a note. */
+        if (name_size == 0 && size == 0 && type == 0)
+            continue;
         *why = "it has more than 64 notes";
         if (image->note_count == IMAGE_NOTES_MAX)
             return false;

@@ -23,7 +23,9 @@ void image_load(struct image_info *image, const char *path)
     if (!file_map(path, &file.at, &file.len))
         die("%s cannot be read: %s", path, strerror(errno));
     if (!image_read(image, file, &why))
-        die("%s: %s", path, why);
+        die("%s: %s. Give an image for spt, hvt or virtio, as `fata build' "
+            "left it",
+            path, why);
 }
 
 static const char *hex(struct bytes b)

@@ -50,6 +50,7 @@ enum {
     NAT_SECONDS = 2,         /* for a helper to end by itself */
     INSTANCES = 64,          /* the most; a tap has up to 256 queues */
     STOP_SECONDS = 5,        /* for an instance that is told to end */
+    MEMORY_MAX = 4194304,    /* MiB */
 };
 
 /* What `fata run` was asked for. */
@@ -596,11 +597,12 @@ static void make_command(struct running *r)
         names_add(&r->command, target->runner);
     } else if (target->runner != NULL) {
         if (strcmp(target->arch, arch_here()) != 0)
+            /* Our tenders are for this machine's kind, Solo5's for both. */
             die("%s is for %s processors, and this one is none: copy it to a "
-                "machine that has one, and start it there with `%s --mem=64 -- "
-                "%s'",
-                r->project->image, target->arch, target->runner,
-                r->project->image);
+                "machine that has one, and start it there with Solo5's tender, "
+                "`solo5-%s --mem=64 -- %s'",
+                r->project->image, target->arch,
+                strrchr(target->runner, '-') + 1, r->project->image);
         const char *runner = joined(fata_root(), target->runner);
         if (!file_exists(runner))
             die("%s is not there: run make in %s", runner, fata_root());
@@ -844,6 +846,17 @@ static void check_filter(const struct run *run)
                       : keep_bytes(said.at, strcspn(said.at, "\n")));
 }
 
+static void check_memory(const char *memory)
+{
+    char *end;
+    errno = 0;
+    unsigned long long mib = strtoull(memory, &end, 10);
+    if (memory[0] < '0' || memory[0] > '9' || *end != 0 || errno != 0 ||
+        mib == 0 || mib > MEMORY_MAX)
+        die_usage("--mem %s: give a number of MiB from 1 to %d, as in --mem 64",
+                  memory, MEMORY_MAX);
+}
+
 int command_run(const struct command *command, const char *const *words)
 {
     struct run run = {.request.quiet = true, .instances = 1};
@@ -865,11 +878,8 @@ int command_run(const struct command *command, const char *const *words)
                  NULL);
     check_published(&run.published);
     check_filter(&run);
-    if (run.memory != NULL &&
-        (run.memory[0] == 0 ||
-         strspn(run.memory, "0123456789") != strlen(run.memory) ||
-         strspn(run.memory, "0") == strlen(run.memory)))
-        die_usage("--mem %s: give a number of MiB, as in --mem 64", run.memory);
+    if (run.memory != NULL)
+        check_memory(run.memory);
     if (instances != NULL) {
         char *end;
         unsigned long count = strtoul(instances, &end, 10);

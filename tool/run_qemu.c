@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "tool/files.h"
+#include "tool/image.h"
 
 /* All frames as on a wire. */
 #define NO_OFFLOADS                                                            \
@@ -96,6 +97,36 @@ static void add(struct names *command, const char *option, const char *value)
         names_add(command, value);
 }
 
+/* That it is a machine we have drivers for, with or without its version. */
+static void check_machine(const struct target *target, const char *machine)
+{
+    bool x86 = strcmp(target->arch, "x86_64") == 0;
+    const struct names known = words_of(x86 ? "microvm q35 pc" : "virt");
+    const char *name = keep_bytes(machine, strcspn(machine, ","));
+    for (size_t i = 0; i < known.count; i++)
+        if (strcmp(name, known.at[i]) == 0 ||
+            starts_with(name, format("%s-", known.at[i])))
+            return;
+    die_usage("--machine %s: for the target %s it is one of: %s", machine,
+              target->name, listed(&known));
+}
+
+/* That the image fits: QEMU would start a machine that does nothing. */
+static void check_memory(const struct target *target, const char *image,
+                         const char *memory)
+{
+    enum { ARM_MEMORY = 0x40000000 }; /* where it begins on "virt" */
+    const uint64_t mib = 1 << 20;
+    struct image_info info;
+    image_load(&info, image);
+    uint64_t start = strcmp(target->arch, "x86_64") == 0 ? 0 : ARM_MEMORY;
+    uint64_t needed = (info.end - start + mib - 1) / mib;
+    if (strtoull(memory, NULL, 10) < needed)
+        die_usage("--mem %s: the code and data of %s end beyond that: give "
+                  "--mem %llu at least",
+                  memory, image, (unsigned long long)needed);
+}
+
 static void add_machine(struct names *command, const struct target *target,
                         const char *machine)
 {
@@ -104,7 +135,9 @@ static void add_machine(struct names *command, const struct target *target,
 
     if (strcmp(target->arch, arch_here()) != 0)
         missing = format("%s is not this machine's processor", target->arch);
-    if (machine == NULL)
+    if (machine != NULL)
+        check_machine(target, machine);
+    else
         machine = strcmp(target->arch, "x86_64") == 0
                       ? "microvm,pic=off,x-option-roms=on"
                       : "virt";
@@ -215,7 +248,8 @@ struct names qemu_command(const struct target *target,
             add_block(&command, word, bus);
     }
     add(&command, "-m", format("%sM", memory));
-    add(&command, "-kernel", words->at[++i]);
+    check_memory(target, words->at[++i], memory);
+    add(&command, "-kernel", words->at[i]);
     for (i++; i < words->count; i++)
         put(&arguments, "%s%s", arguments.len > 0 ? " " : "", words->at[i]);
     /* There is always one: QEMU's own name for the image comes before it. */

@@ -195,12 +195,21 @@ bool ends_with(const char *s, const char *suffix)
     return len >= suffix_len && strcmp(s + len - suffix_len, suffix) == 0;
 }
 
+/* Whether one begins with the other, as in --memory for --mem. */
+static bool begins_alike(const char *a, const char *b)
+{
+    size_t len = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    return len > NEAR && strncmp(a, b, len) == 0;
+}
+
 const char *nearest_name(const char *name, const struct names *candidates)
 {
     const char *nearest = NULL;
     unsigned least = NEAR;
     for (size_t i = 0; i < candidates->count; i++) {
         unsigned distance = name_distance(name, candidates->at[i]);
+        if (distance >= NEAR && begins_alike(name, candidates->at[i]))
+            distance = NEAR - 1;
         /* Of a short name hardly anything would be left. */
         if (distance < least && distance < strlen(candidates->at[i])) {
             least = distance;

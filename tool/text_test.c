@@ -27,6 +27,8 @@ static void a_mistyped_name_suggests_the_nearest(void)
     CHECK_STRING(nearest_name("biuld", &names), "build");
     CHECK_STRING(nearest_name("configuer", &names), "configure");
     CHECK_STRING(suggestion("descrbe", &names), ", did you mean describe?");
+    CHECK_STRING(nearest_name("conf", &names), "configure");
+    CHECK_STRING(nearest_name("describe-it", &names), "describe");
 }
 
 static void a_name_far_from_all_suggests_nothing(void)

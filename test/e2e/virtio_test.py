@@ -269,6 +269,16 @@ def a_machine_without_a_way_to_tell_the_status_is_switched_off():
 
 
 @test
+def what_no_machine_could_start_with_is_refused():
+    for words, said in ((("--mem", "1"), "give --mem 2 at least"),
+                        (("--machine", "bogus"), "microvm, q35, pc")):
+        got = subprocess.run((FATA, "run", "-t", "virtio", *words),
+                             cwd=os.path.join(ROOT, "build/images/hello"),
+                             capture_output=True, text=True, timeout=60)
+        assert got.returncode == 64 and said in got.stderr, got.stderr
+
+
+@test
 def too_little_memory_is_said():
     said = refused(ADDRESS, "-netdev", "user,id=n", "-device",
                    "virtio-net-device,netdev=n", "-m", "1536K", status=1)
