@@ -3,6 +3,7 @@
 #include "tender/hvt/calls.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -70,6 +71,22 @@ static const struct solo5_entry *device(const struct calls *calls,
     return &calls->manifest->entries[handle];
 }
 
+/*
+ * Wait until a write to the console does not block, in which no signal could
+ * come; once an end is asked for what is not taken at once is lost.
+ */
+static bool console_takes(const struct calls *calls)
+{
+    struct pollfd console = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    static const struct timespec none;
+    int count;
+
+    do
+        count = ppoll(&console, 1, calls_stop ? &none : NULL, &calls->awake);
+    while (count < 0 && errno == EINTR);
+    return count > 0;
+}
+
 /* A console that nobody reads any more is no reason to end. */
 static enum calls_end do_puts(struct calls *calls, const struct hvt_puts *call)
 {
@@ -78,8 +95,13 @@ static enum calls_end do_puts(struct calls *calls, const struct hvt_puts *call)
 
     if (from == NULL)
         return CALLS_BAD;
-    for (uint64_t done = 0; done < call->len && n > 0; done += (uint64_t)n)
-        n = write(STDOUT_FILENO, from + done, call->len - done);
+    for (uint64_t done = 0; done < call->len && n > 0; done += (uint64_t)n) {
+        uint64_t len = call->len - done;
+        /* A pipe that takes anything takes as much. */
+        if (len > PIPE_BUF)
+            len = PIPE_BUF;
+        n = console_takes(calls) ? write(STDOUT_FILENO, from + done, len) : 0;
+    }
     return CALLS_DONE;
 }
 

@@ -57,6 +57,41 @@ static void memory_that_is_not_there_ends_the_guest(void)
     CHECK_EQ(call(HVT_PUTS, &all, sizeof(all)), CALLS_BAD);
 }
 
+static void on_stop(int number)
+{
+    calls_stop = number;
+}
+
+static void a_console_that_nobody_reads_does_not_keep_signals_away(void)
+{
+    int ends[2], console = dup(STDOUT_FILENO);
+    struct hvt_puts puts = {.data = SOME, .len = 0x1000};
+    sigset_t stop;
+
+    begin();
+    (void)fflush(stdout);
+    (void)signal(SIGTERM, on_stop);
+    (void)sigemptyset(&stop);
+    (void)sigaddset(&stop, SIGTERM);
+    CHECK(sigprocmask(SIG_BLOCK, &stop, NULL) == 0 && pipe(ends) == 0);
+    CHECK(dup2(ends[1], STDOUT_FILENO) == STDOUT_FILENO);
+    (void)raise(SIGTERM);
+    /* Far more than a pipe holds; and to write on is no use to anybody. */
+    (void)alarm(20);
+    for (int i = 0; i < 100; i++)
+        if (call(HVT_PUTS, &puts, sizeof(puts)) != CALLS_DONE)
+            puts.len = 0;
+    (void)alarm(0);
+    (void)dup2(console, STDOUT_FILENO);
+    CHECK_EQ(puts.len, 0x1000);
+    CHECK_EQ(calls_stop, SIGTERM);
+    CHECK(sigprocmask(SIG_UNBLOCK, &stop, NULL) == 0);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    (void)close(console);
+}
+
 static void code_is_read_for_a_guest_but_not_written(void)
 {
     begin();
@@ -216,6 +251,7 @@ static void calls_of_ours_are_unknown_to_images_of_others(void)
 int main(void)
 {
     RUN(memory_that_is_not_there_ends_the_guest);
+    RUN(a_console_that_nobody_reads_does_not_keep_signals_away);
     RUN(code_is_read_for_a_guest_but_not_written);
     RUN(devices_are_those_of_the_manifest);
     RUN(blocks_are_written_and_read_many_at_once_within_the_device);
