@@ -35,8 +35,11 @@ for _signal in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(_signal, lambda number, _: sys.exit(128 + number))
 
 
-def command(*words, check=True, timeout=60, **options):
-    """Run a command to its end; its output is part of what it returns."""
+def command(*words, check=True, timeout=240, **options):
+    """Run a command to its end; its output is part of what it returns.
+
+    The timeout is for what hangs: a busy machine builds an image in minutes.
+    """
     options.setdefault("stdin", subprocess.DEVNULL)
     result = subprocess.run(words, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, text=True,
