@@ -94,8 +94,8 @@ enum err loop_init(struct loop *loop, struct arena *arena,
     if (fibers == NULL || stacks == NULL)
         return ERR_FULL;
 
-    /* Field by field: a literal would be copied with its empty wheel. */
-    memset(loop, 0, sizeof *loop);
+    /* Field by field: a literal would be copied, with the whole wheel. */
+    memset(loop, 0, offsetof(struct loop, timers));
     loop->now = now;
     timer_wheel_init(&loop->timers, now);
     list_init(&loop->ready);

@@ -70,7 +70,6 @@ struct loop_task {
 
 struct loop {
     uint64_t now; /* monotonic; constant while one fiber or timer runs */
-    struct timer_wheel timers;
     struct list ready;
     struct list tasks; /* asked for with loop_defer */
     struct list free;  /* fibers that ended */
@@ -90,6 +89,7 @@ struct loop {
     uint64_t round;    /* counts them */
     uint64_t switches; /* counters, for whoever reports them */
     uint64_t refused;  /* fibers not started because the table was full */
+    struct timer_wheel timers;
 };
 
 struct loop_options {

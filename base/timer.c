@@ -5,6 +5,9 @@
  * present one, those of a lower level are due before those of a higher, and
  * the first to act on is found by looking at eight words.
  *
+ * A slot's list is made when the first timer comes: there are 512 of them, and
+ * few are ever used.
+ *
  * As the present moves to the start of a slot of a level above 0, that slot's
  * timers move down. A timer moves seven times at most, however far it was set.
  */
@@ -23,11 +26,7 @@ void timer_wheel_init(struct timer_wheel *wheel, uint64_t now)
 {
     wheel->tick = wheel->soonest = now >> TIMER_TICK_BITS;
     wheel->armed = 0;
-    for (int level = 0; level < TIMER_LEVELS; level++) {
-        wheel->occupied[level] = 0;
-        for (int slot = 0; slot < TIMER_SLOTS; slot++)
-            list_init(&wheel->slots[level][slot]);
-    }
+    memset(wheel->occupied, 0, sizeof wheel->occupied);
 }
 
 /* Put a timer where it belongs at the present tick. */
@@ -45,8 +44,12 @@ static void wheel_place(struct timer_wheel *wheel, struct timer *timer)
 
     timer->level = (uint8_t)level;
     timer->slot = (uint8_t)slot;
-    list_append(&wheel->slots[level][slot], &timer->link);
-    wheel->occupied[level] |= UINT64_C(1) << slot;
+    struct list *timers = &wheel->slots[level][slot];
+    uint64_t bit = UINT64_C(1) << slot;
+    if ((wheel->occupied[level] & bit) == 0)
+        list_init(timers);
+    list_append(timers, &timer->link);
+    wheel->occupied[level] |= bit;
 }
 
 /* Take a timer out of its slot. */

@@ -37,7 +37,7 @@ struct timer_wheel {
     uint64_t soonest; /* the first tick a timer armed now may fire at */
     uint32_t armed;   /* timers in the wheel */
     uint64_t occupied[TIMER_LEVELS]; /* a bit for each slot that is not empty */
-    struct list slots[TIMER_LEVELS][TIMER_SLOTS];
+    struct list slots[TIMER_LEVELS][TIMER_SLOTS]; /* only those occupied */
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now);
