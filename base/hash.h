@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { HASH_WORDS = 12 }; /* the longest input, in 32-bit words */
+enum { HASH_WORDS = 10 }; /* the longest input, in 32-bit words */
 
 /* Filled with random bytes once, at start. */
 struct hash_key {
@@ -26,7 +26,7 @@ static inline uint32_t hash_words(const struct hash_key *key,
                                   const uint32_t *words, uint32_t count)
 {
     uint64_t sum = key->words[HASH_WORDS];
-#pragma GCC unroll 12
+#pragma GCC unroll 10
     for (uint32_t i = 0; i < count; i++)
         sum += key->words[i] * words[i];
     return (uint32_t)(sum >> 32);

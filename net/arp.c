@@ -59,7 +59,7 @@ enum err arp_init(struct arp *arp, struct arena *arena,
                   const uint8_t mac[FATA_MAC_LEN], const struct hash_key *key,
                   uint32_t entries, struct fata_random *random)
 {
-    *arp = (struct arp){.key = *key};
+    *arp = (struct arp){.key = key};
     memcpy(arp->mac, mac, FATA_MAC_LEN);
     acd_init(&arp->acd, mac, &acd_hurried, random);
     for (int i = 0; i < ARP_STATES; i++)
@@ -74,7 +74,7 @@ enum err arp_init(struct arp *arp, struct arena *arena,
 
 static uint32_t hash_of(const struct arp *arp, uint32_t ip)
 {
-    return hash_words(&arp->key, &ip, 1);
+    return hash_words(arp->key, &ip, 1);
 }
 
 static struct arp_entry *find(struct arp *arp, uint32_t ip)

@@ -80,7 +80,7 @@ struct arp_counters {
 struct arp {
     uint8_t mac[FATA_MAC_LEN];
     uint32_t address, mask; /* ours; 0: none yet */
-    struct hash_key key;
+    const struct hash_key *key;
     struct hash_table table;
     struct pool pool;
     struct list lists[ARP_STATES];
@@ -119,6 +119,7 @@ struct arp_out {
 /*
  * Prepare for a station with hardware address `mac` and no IPv4 address, with
  * room for `entries` carved from `arena`. ERR_FULL if that has too little.
+ * `key` is lent.
  */
 MUST_USE enum err arp_init(struct arp *arp, struct arena *arena,
                            const uint8_t mac[FATA_MAC_LEN],

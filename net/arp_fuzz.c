@@ -74,7 +74,7 @@ static void input(struct reader *r, uint64_t now)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    const struct hash_key key = {.words = {3, 5, 7}};
+    static const struct hash_key key = {.words = {3, 5, 7}};
     struct reader r = reader_of(bytes_of(data, len));
     uint64_t now = SECONDS(10);
     struct arp_out out;

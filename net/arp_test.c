@@ -27,7 +27,7 @@ static void use_address(uint32_t address, uint32_t mask)
 
 static void set_up(void)
 {
-    const struct hash_key key = {.words = {3, 5, 7, 11}};
+    static const struct hash_key key = {.words = {3, 5, 7, 11}};
 
     if (fake.memory != NULL)
         fake_close(&fake);

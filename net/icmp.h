@@ -12,7 +12,6 @@
 #define NET_ICMP_H
 
 #include "base/fiber.h"
-#include "base/hash.h"
 #include "base/time.h"
 #include "fata/icmp.h"
 #include "net/ip.h"
@@ -33,13 +32,13 @@ struct icmp_counters {
 /* When each limit would be idle again (a leaky bucket in one number). */
 struct icmp_limits {
     struct fata_random *random;
-    struct hash_key key;
+    uint8_t key[16];
     uint64_t echo_idle;
     uint64_t error_idle[ICMP_BUCKETS];
 };
 
-void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random,
-                      const struct hash_key *key);
+/* Prepare zeroed limits. */
+void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random);
 
 /* May one more echo be answered now? */
 MUST_USE bool icmp_may_reply(struct icmp_limits *limits, uint64_t now);

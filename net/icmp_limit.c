@@ -1,6 +1,8 @@
 /* How often ICMP messages are sent: see icmp.h. */
 #include "net/icmp.h"
 
+#include <sodium/crypto_shorthash_siphash24.h>
+
 #include "fata/random.h"
 
 /* May one more go, `interval` apart on average and `burst` at once? */
@@ -15,10 +17,15 @@ static bool within_limit(uint64_t *idle, uint64_t now, uint64_t interval,
     return true;
 }
 
-void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random,
-                      const struct hash_key *key)
+static_assert(sizeof(uint64_t) == crypto_shorthash_siphash24_BYTES, "");
+static_assert(sizeof((struct icmp_limits *)0)->key ==
+                  crypto_shorthash_siphash24_KEYBYTES,
+              "");
+
+void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random)
 {
-    *limits = (struct icmp_limits){.random = random, .key = *key};
+    limits->random = random;
+    fata_random_fill(random, limits->key, sizeof limits->key);
 }
 
 bool icmp_may_reply(struct icmp_limits *limits, uint64_t now)
@@ -30,11 +37,13 @@ bool icmp_may_reply(struct icmp_limits *limits, uint64_t now)
 bool icmp_may_report(struct icmp_limits *limits, const struct fata_ip *peer,
                      uint64_t now)
 {
-    uint32_t words[4];
-    memcpy(words, peer->at, sizeof words);
-    uint32_t bucket =
-        hash_words(&limits->key, words, COUNT_OF(words)) % ICMP_BUCKETS;
-    return within_limit(&limits->error_idle[bucket], now, ICMP_ERROR_INTERVAL,
-                        ICMP_ERROR_BURST +
-                            fata_random_below(limits->random, 4));
+    uint64_t hash;
+
+    /* Peers can try out who shares a bucket with whom: with the tables' hash
+     * they would learn its key. */
+    (void)crypto_shorthash_siphash24((unsigned char *)&hash, peer->at,
+                                     sizeof peer->at, limits->key);
+    return within_limit(
+        &limits->error_idle[hash % ICMP_BUCKETS], now, ICMP_ERROR_INTERVAL,
+        ICMP_ERROR_BURST + fata_random_below(limits->random, 4));
 }

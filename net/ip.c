@@ -157,6 +157,11 @@ void ip_take_slice(struct packet *to, const struct packet *from, uint32_t at,
     }
 }
 
+const struct hash_key *ip_places(const struct ip *ip)
+{
+    return &ip->places;
+}
+
 uint32_t ip_next_id(struct ip *ip, const struct fata_ip *destination)
 {
     uint32_t words[4];
@@ -401,22 +406,17 @@ static void tick(struct timer *timer, uint64_t now)
 
 enum err ip_init(struct ip *ip, struct fata_env *env, struct fata_netif *netif)
 {
-    struct hash_key key;
-
     assert(env->random != NULL && env->pbufs != NULL);
-    *ip = (struct ip){
-        .env = env,
-        .netif = netif,
-        .timer = {.fire = tick},
-        .flush = {.run = flush},
-        .loopback = {.run = run_loopback},
-    };
+    ip->env = env;
+    ip->netif = netif;
+    ip->timer.fire = tick;
+    ip->flush.run = flush;
+    ip->loopback.run = run_loopback;
     log_source_init(&ip->log, env->log, "ip");
     fata_random_fill(env->random, &ip->key, sizeof ip->key);
-    fata_random_fill(env->random, &key, sizeof key);
-    path_mtus_init(&ip->paths, &key);
-    fata_random_fill(env->random, &key, sizeof key);
-    icmp_limits_init(&ip->limits, env->random, &key);
+    fata_random_fill(env->random, &ip->places, sizeof ip->places);
+    path_mtus_init(&ip->paths, &ip->places);
+    icmp_limits_init(&ip->limits, env->random);
     /* Fragments get at most a quarter of all buffers. */
     enum err err = reassembly_init(&ip->reassembly, env->arena,
                                    env->pbufs->full.capacity / 4);

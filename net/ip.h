@@ -9,6 +9,7 @@
 #ifndef NET_IP_H
 #define NET_IP_H
 
+#include "base/hash.h"
 #include "base/pbuf.h"
 #include "fata/ip.h"
 #include "net/packet.h"
@@ -145,5 +146,9 @@ uint32_t ip_pseudo_sum(const struct fata_ip *source,
  * its transport header.
  */
 void ip_refuse(struct ip *ip, const struct ip_in *packet, bool port);
+
+/* The key of tables' hashes, for all above `ip` as well: no one else may learn
+ * anything of it. */
+const struct hash_key *ip_places(const struct ip *ip);
 
 #endif

@@ -610,10 +610,8 @@ void ip4_tick(struct ip *ip, uint64_t now)
 enum err ip4_init(struct ip *ip)
 {
     struct fata_env *env = ip->env;
-    struct hash_key key;
 
-    fata_random_fill(env->random, &key, sizeof key);
-    enum err err = arp_init(&ip->arp, env->arena, ip->netif->mac, &key,
+    enum err err = arp_init(&ip->arp, env->arena, ip->netif->mac, &ip->places,
                             IP_ARP_ENTRIES, env->random);
     if (err != OK)
         return err;

@@ -946,15 +946,13 @@ enum err ip6_start(struct ip *ip, const struct ip6_options *options)
     struct fata_env *env = ip->env;
     struct ndp_options discovery = {.no_autoconf = options->no_autoconf};
     uint64_t now = env->loop->now;
-    struct hash_key key;
 
     assert(ip->netif->mtu >= FATA_IPV6_MTU_MIN && ip->v6 == NULL);
     struct ip6 *v6 = ARENA_TAKE_ARRAY(env->arena, struct ip6, 1);
     if (v6 == NULL)
         return ERR_FULL;
     *v6 = (struct ip6){.ip = ip, .options = *options};
-    fata_random_fill(env->random, &key, sizeof key);
-    enum err err = ndp_new(&v6->ndp, env->arena, ip->netif->mac, &key,
+    enum err err = ndp_new(&v6->ndp, env->arena, ip->netif->mac, &ip->places,
                            options->secret, env->random, &discovery);
     if (err != OK)
         return err;

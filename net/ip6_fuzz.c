@@ -45,6 +45,7 @@ static void start(void)
 
     fake_open(&fake, 256);
     stack = (struct fata_stack){.env = &fake.env};
+    memset(&ip, 0, sizeof ip);
     enum err err = ip_init(&ip, &fake.env, &fake.netif);
     assert(err == OK);
     err = udp_connect_stack(&fake.env, &ip, &stack, NULL, &udp);

@@ -62,6 +62,7 @@ static void open_with(const struct ip6_options *options)
     if (fake.memory != NULL)
         fake_close(&fake);
     fake_open(&fake, 400);
+    memset(&ip, 0, sizeof ip);
     CHECK_EQ(ip_init(&ip, &fake.env, &fake.netif), OK);
     stack = (struct fata_stack){.env = &fake.env};
     CHECK_EQ(udp_connect_stack(&fake.env, &ip, &stack, NULL, &udp), OK);

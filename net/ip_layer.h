@@ -95,7 +95,9 @@ struct ip {
     uint8_t protocol_index[256]; /* 1 + place in protocols, 0: none */
     struct ip_protocol protocols[IP_PROTOCOLS];
     uint32_t protocol_count;
-    struct hash_key key;
+    /* Of what hosts see, ids and labels, and of where things are in tables:
+     * the one may become known in time. */
+    struct hash_key key, places;
     uint32_t ids[IP_IDS];
     struct path_mtus paths;
     struct ip_confirmed confirmed[IP_CONFIRMED];
@@ -123,8 +125,8 @@ struct ip {
 };
 
 /*
- * Prepare over `netif`, without an address; env->random and env->pbufs must be
- * there. ERR_FULL: the arena has too little left.
+ * Prepare `ip`, zeroed, over `netif`, without an address; env->random and
+ * env->pbufs must be there. ERR_FULL: the arena has too little left.
  */
 MUST_USE enum err ip_init(struct ip *ip, struct fata_env *env,
                           struct fata_netif *netif);

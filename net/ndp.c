@@ -33,7 +33,7 @@ enum err ndp_new(struct ndp **ndp, struct arena *arena,
                     NEIGHBORS_LEAST, neighbors);
     *made = (struct ndp){
         .no_autoconf = options->no_autoconf,
-        .key = *key,
+        .key = key,
         .random = random,
         .reachable_ms = NDP_USUAL_REACHABLE_MS,
         .retransmit = NDP_USUAL_RETRANSMIT,
@@ -149,7 +149,7 @@ static uint32_t hash_of(const struct ndp *ndp, const struct fata_ip *ip)
 {
     uint32_t words[4];
     memcpy(words, ip->at, sizeof words);
-    return hash_words(&ndp->key, words, COUNT_OF(words));
+    return hash_words(ndp->key, words, COUNT_OF(words));
 }
 
 static struct ndp_neighbor *find(const struct ndp *ndp,

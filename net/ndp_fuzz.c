@@ -194,7 +194,7 @@ static void query(const struct fata_ip *ip, uint64_t now)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    const struct hash_key key = {.words = {3, 5, 7, 11, 13}};
+    static const struct hash_key key = {.words = {3, 5, 7, 11, 13}};
     const uint8_t secret[NDP_SECRET] = {1};
     const struct ndp_options options = {.neighbors = NEIGHBORS};
     const struct fata_ip_net by_hand = {

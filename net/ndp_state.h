@@ -141,7 +141,7 @@ struct ndp {
     uint8_t mac[FATA_MAC_LEN];
     bool no_autoconf;
     bool started;
-    struct hash_key key;
+    const struct hash_key *key;
     uint8_t secret[NDP_SECRET];
     struct fata_random *random;
 

@@ -35,7 +35,7 @@ static struct fata_ip ip6(const char *text)
 
 static void open_ndp(const struct ndp_options *options, uint8_t secret_byte)
 {
-    const struct hash_key key = {.words = {3, 5, 7, 11, 13}};
+    static const struct hash_key key = {.words = {3, 5, 7, 11, 13}};
     uint8_t secret[NDP_SECRET] = {secret_byte};
 
     if (fake.memory != NULL)

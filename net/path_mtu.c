@@ -8,7 +8,7 @@ static uint32_t set_of(const struct path_mtus *paths,
 {
     uint32_t words[4];
     memcpy(words, remote->at, sizeof words);
-    return hash_words(&paths->key, words, COUNT_OF(words)) % PATH_MTU_SETS;
+    return hash_words(paths->key, words, COUNT_OF(words)) % PATH_MTU_SETS;
 }
 
 void path_mtu_put(struct path_mtus *paths, const struct fata_ip *remote,

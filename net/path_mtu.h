@@ -35,15 +35,16 @@ struct path_mtu {
 };
 
 struct path_mtus {
-    struct hash_key key;
+    const struct hash_key *key;
     uint64_t until; /* when the last entry will have ended */
     struct path_mtu entries[PATH_MTU_SETS][PATH_MTU_WAYS];
 };
 
+/* Prepare a zeroed table; `key` is lent. */
 static inline void path_mtus_init(struct path_mtus *paths,
                                   const struct hash_key *key)
 {
-    *paths = (struct path_mtus){.key = *key};
+    paths->key = key;
 }
 
 /* Packets to `remote` may have `mtu` bytes now, or the floor if less. */

@@ -7,9 +7,10 @@ static struct path_mtus paths;
 
 static void set_up(void)
 {
-    struct hash_key key;
+    static struct hash_key key;
     for (uint32_t i = 0; i < COUNT_OF(key.words); i++)
         key.words[i] = 0x9e3779b97f4a7c15u * (i + 1);
+    memset(&paths, 0, sizeof paths);
     path_mtus_init(&paths, &key);
 }
 

@@ -109,7 +109,7 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     if (err != OK)
         return err;
     log_source_init(&tcp->log, env->log, "tcp");
-    fata_random_fill(env->random, &tcp->hash_key, sizeof tcp->hash_key);
+    tcp->places = ip_places(ip);
     fata_random_fill(env->random, tcp->isn_key, sizeof tcp->isn_key);
     list_init(&tcp->work);
     list_init(&tcp->starved);

@@ -321,7 +321,7 @@ struct tcp {
     struct ip *ip;
     struct fata_stack *stack;
     struct log_source log;
-    struct hash_key hash_key;
+    const struct hash_key *places; /* ip->places */
     uint8_t isn_key[16];
     struct tcp_cookies cookies;
     uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
@@ -358,7 +358,7 @@ struct tcp {
 static inline uint32_t tcp_hash(const struct tcp *tcp,
                                 const struct tcp_tuple *tuple)
 {
-    return tcp_tuple_hash(&tcp->hash_key, tuple);
+    return tcp_tuple_hash(tcp->places, tuple);
 }
 struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
                           uint32_t hash);

@@ -36,8 +36,7 @@ static uint32_t *peer_of(struct tcp *tcp, const struct fata_ip *remote)
     uint32_t count = fata_ip_is_v4(remote) ? 4 : 2;
 
     memcpy(words, remote->at, sizeof words);
-    return &tcp->peers[hash_words(&tcp->hash_key, words, count) &
-                       tcp->peers_mask];
+    return &tcp->peers[hash_words(tcp->places, words, count) & tcp->peers_mask];
 }
 
 void tcp_peer_joins(struct tcp *tcp, const struct fata_ip *remote)

@@ -19,7 +19,8 @@
 
 enum {
     CSPRNG_SEED_LEN = 32,
-    CSPRNG_BATCH = 512, /* bytes handed out per refill; a multiple of 32 */
+    /* Bytes handed out per refill, a multiple of 32: what a start takes. */
+    CSPRNG_BATCH = 256,
 };
 
 struct csprng {
