@@ -62,6 +62,9 @@ static bool next_word(struct bytes *rest, struct word *word)
         return false;
     for (; n < rest->len; n++) {
         uint8_t c = rest->at[n];
+        /* Most are letters and digits. */
+        if (quote == 0 && (c > ']' || (c > '\'' && c < '=')))
+            continue;
         if (quote != 0) {
             if (c == '\\' && quote == '"' && n + 1 < rest->len)
                 n++;

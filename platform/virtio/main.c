@@ -180,7 +180,7 @@ static bool names_root(struct bytes text)
     const size_t len = sizeof word - 1;
 
     for (size_t i = 0; i + len <= text.len; i++)
-        if (memcmp(text.at + i, word, len) == 0 &&
+        if (text.at[i] == word[0] && memcmp(text.at + i, word, len) == 0 &&
             (i == 0 || text.at[i - 1] == ' '))
             return true;
     return false;

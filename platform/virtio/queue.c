@@ -83,8 +83,6 @@ bool virtq_init(struct virtq *q, struct virtio_device *device, uint16_t index,
                                               RING * sizeof(uint16_t)),
         .notes = (struct virtq_note *)(void *)(memory + l.notes),
     };
-    for (uint16_t i = 0; i < size; i++)
-        q->notes[i].next = (uint16_t)(i + 1);
     virtq_disarm(q);
     const struct virtio_place place = {
         .size = size,
@@ -98,6 +96,11 @@ bool virtq_init(struct virtq *q, struct virtio_device *device, uint16_t index,
     return false;
 }
 
+static uint16_t next_of(const struct virtq *q, uint16_t at)
+{
+    return (uint16_t)(at + 1 + q->notes[at].skip);
+}
+
 uint16_t virtq_add(struct virtq *q, const struct virtq_part *parts,
                    uint16_t count)
 {
@@ -107,7 +110,7 @@ uint16_t virtq_add(struct virtq *q, const struct virtq_part *parts,
 
     assert(count > 0 && count <= q->free_count);
     for (uint16_t i = 0; i < count; i++) {
-        uint16_t next = q->notes[at].next;
+        uint16_t next = next_of(q, at);
         uint16_t flags = parts[i].writable ? WRITE : 0;
         if (parts[i].writable)
             room += parts[i].len;
@@ -186,8 +189,8 @@ enum err virtq_take(struct virtq *q, uint16_t *head, uint32_t *len)
 
     uint16_t last = (uint16_t)which;
     for (uint16_t i = 1; i < note->count; i++)
-        last = q->notes[last].next;
-    q->notes[last].next = q->free;
+        last = next_of(q, last);
+    q->notes[last].skip = (uint16_t)(q->free - last - 1);
     q->free = (uint16_t)which;
     q->free_count = (uint16_t)(q->free_count + note->count);
     note->count = 0;

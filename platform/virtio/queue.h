@@ -40,7 +40,8 @@ struct virtq_used {
 
 /* What is known of a descriptor besides: see below. */
 struct virtq_note {
-    uint16_t next;  /* the next of the chain, or of the free ones */
+    uint16_t skip;  /* entries between it and the next one (of the chain, or of
+                     * the free): as memory is zero, each has its neighbour */
     uint16_t count; /* of the chain, at its head while the device has it */
     uint32_t room;  /* bytes of a chain that is only written, there */
 };

@@ -114,7 +114,8 @@ static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
         uint64_t *entry = &table[index_of(from, level)];
         uint64_t value = bits == 0 ? 0 : from | bits;
         uint64_t step = bits == 0 ? 0 : PAGING_PAGE;
-        for (; from < to; from += PAGING_PAGE, value += step)
+        uint64_t *end = entry + (to - from) / PAGING_PAGE;
+        for (; entry < end; value += step)
             *entry++ = value;
         return true;
     }
@@ -129,7 +130,14 @@ static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
         if (end > to)
             end = to;
         if (whole && pages_here && !is_table(*entry, level)) {
-            *entry = bits == 0 ? 0 : from | bits | BIG;
+            uint64_t value = bits == 0 ? 0 : from | bits | BIG;
+            uint64_t step = bits == 0 ? 0 : size;
+            *entry = value;
+            /* And as many of its neighbours as are like it. */
+            for (; to - end >= size && index_of(end, level) != 0 &&
+                   !is_table(entry[1], level);
+                 end += size)
+                *++entry = value += step;
         } else if (bits != 0 || (*entry & PRESENT) != 0) {
             uint64_t *below = table_below(paging, entry, level);
             if (below == NULL ||

@@ -1,5 +1,4 @@
 /* ACPI's tables: see acpi.h; section numbers are of its version 6.4. */
-#define _GNU_SOURCE /* memmem */ // NOLINT(bugprone-reserved-identifier)
 #include "base/small.h"
 
 #include "platform/virtio/x86_64/acpi.h"
@@ -11,8 +10,9 @@ enum {
 
     ROOT = 20, /* bytes of the root pointer's first version */
     BIOS_LOW = 0xe0000,
-    BIOS_HIGH = 0xf0000,
-    BIOS_HALF = 0x10000,
+    BIOS_END = 0x100000,
+    BIOS_PIECE = 0x1000,
+    BIOS_LIKELY = 0xf3000, /* QEMU's firmware has it soon after */
 
     FADT_DSDT = 40,
     FADT_PM1A = 64,
@@ -57,11 +57,16 @@ static struct reader at(struct bytes b, size_t offset)
 /* What follows the first `pattern` in `b`; empty if it is not there. */
 static struct bytes behind(struct bytes b, const char *pattern, size_t len)
 {
-    const uint8_t *found =
-        b.len == 0 ? NULL : memmem(b.at, b.len, pattern, len);
-    if (found == NULL)
-        return (struct bytes){0};
-    return bytes_after(b, (size_t)(found - b.at) + len);
+    while (b.len >= len) {
+        /* Nearly all names begin alike: the second byte tells more. */
+        const uint8_t *second = memchr(b.at + 1, pattern[1], b.len - len + 1);
+        if (second == NULL)
+            break;
+        b = bytes_after(b, (size_t)(second - b.at));
+        if (memcmp(second - 1, pattern, len) == 0)
+            return bytes_after(b, len - 1);
+    }
+    return (struct bytes){0};
 }
 
 /* A table by its address: all of it, or nothing. */
@@ -238,10 +243,10 @@ void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
         read_code(acpi, dsdt);
 }
 
-/* In the 64 KiB from `start` on. */
+/* In the piece from `start` on. */
 static uint64_t search(uint64_t start, acpi_memory *memory, void *context)
 {
-    struct bytes b = memory(context, start, BIOS_HALF);
+    struct bytes b = memory(context, start, BIOS_PIECE);
     uint64_t signature, word;
 
     memcpy(&signature, "RSD PTR ", sizeof signature);
@@ -260,7 +265,16 @@ static uint64_t search(uint64_t start, acpi_memory *memory, void *context)
 
 uint64_t acpi_search(acpi_memory *memory, void *context)
 {
-    uint64_t found = search(BIOS_HIGH, memory, context);
+    uint64_t start = BIOS_LIKELY;
 
-    return found != 0 ? found : search(BIOS_LOW, memory, context);
+    /* Once around. */
+    do {
+        uint64_t found = search(start, memory, context);
+        if (found != 0)
+            return found;
+        start += BIOS_PIECE;
+        if (start == BIOS_END)
+            start = BIOS_LOW;
+    } while (start != BIOS_LIKELY);
+    return 0;
 }

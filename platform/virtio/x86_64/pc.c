@@ -112,10 +112,15 @@ struct bytes pc_memory(void *context, uint64_t address, size_t len)
         uint64_t page = address & ~(uint64_t)(PAGING_PAGE - 1);
         if (end > PAGING_END - PAGING_PAGE)
             return (struct bytes){0};
-        for (; page < end; page += PAGING_PAGE)
-            if (paging_rights(&paging, page) == PAGING_NONE &&
-                !paging_map(&paging, page, page + PAGING_PAGE, PAGING_READ))
+        while (page < end) {
+            /* All that is not there yet, up to where something is. */
+            uint64_t from = page;
+            while (page < end && paging_rights(&paging, page) == PAGING_NONE)
+                page += PAGING_PAGE;
+            if (from < page && !paging_map(&paging, from, page, PAGING_READ))
                 return (struct bytes){0};
+            page += PAGING_PAGE;
+        }
     }
     return bytes_of((const void *)address, len); // NOLINT
 }
