@@ -19,10 +19,7 @@
 #ifndef ABI_PACKET_H
 #define ABI_PACKET_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "base/err.h"
+#include "abi/interface.h"
 
 struct packet_rings {
     uint8_t *rx, *tx;            /* slots, one after another; or NULL */
@@ -44,8 +41,6 @@ enum packet_way {
     PACKET_RINGS, /* and headers */
 };
 
-enum { PACKET_WHY = 512 };
-
 /*
  * Open the interface `name` for a station with address `mac`: frames for it,
  * or for a group, are received, and never those of a VLAN. False, with the
@@ -53,7 +48,7 @@ enum { PACKET_WHY = 512 };
  */
 MUST_USE bool packet_open(struct packet_socket *s, const char *name,
                           const uint8_t mac[6], enum packet_way way,
-                          char why[PACKET_WHY]);
+                          char why[INTERFACE_WHY]);
 
 /* Whether the descriptor, which was inherited, is a packet socket. */
 MUST_USE bool packet_is(int fd);
@@ -61,6 +56,6 @@ MUST_USE bool packet_is(int fd);
 /* The same as packet_open with such a one, which is bound to an interface. */
 MUST_USE bool packet_adopt(struct packet_socket *s, int fd,
                            const uint8_t mac[6], enum packet_way way,
-                           char why[PACKET_WHY]);
+                           char why[INTERFACE_WHY]);
 
 #endif

@@ -3,6 +3,7 @@
 CONFORMANCE_OBJ = platform/conformance.o platform/main.o platform/counters.o \
                   platform/devices.o platform/vnet.o platform/spin.o \
                   platform/siblings.o platform/ring.o platform/packet.o \
+                  platform/tap.o platform/interface.o \
                   $(patsubst %.c,%.o,$(wildcard platform/unix/*.c))
 
 build/san/platform/conformance.unix: $(CONFORMANCE_OBJ:%=build/san/%) \

@@ -10,10 +10,7 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <netinet/in.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -52,57 +49,17 @@ enum {
     SEND_BUFFER = 1 << 20,
 };
 
-static bool fail(char why[PACKET_WHY], const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static bool fail(char why[PACKET_WHY], const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(why, PACKET_WHY, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
-/* Whether `name` is an Ethernet interface that is up; sets *mtu. */
-static bool check_interface(int fd, const char *name, uint16_t *mtu, char *why)
-{
-    struct ifreq request = {0};
-
-    memcpy(request.ifr_name, name, strlen(name));
-    if (ioctl(fd, SIOCGIFHWADDR, &request) != 0)
-        return fail(why, "`%s': %s", name, strerror(errno));
-    if (request.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-        return fail(why,
-                    "`%s' is no Ethernet interface: give one that is, such "
-                    "as an end of a pair made by ip link add NAME type veth "
-                    "peer name PEER",
-                    name);
-    if (ioctl(fd, SIOCGIFFLAGS, &request) != 0)
-        return fail(why, "`%s': %s", name, strerror(errno));
-    if ((request.ifr_flags & IFF_UP) == 0)
-        return fail(why, "`%s' is down: ip link set dev %s up", name, name);
-    if (ioctl(fd, SIOCGIFMTU, &request) != 0)
-        return fail(why, "`%s': %s", name, strerror(errno));
-    if (request.ifr_mtu < 68 || request.ifr_mtu > UINT16_MAX)
-        return fail(why,
-                    "the MTU of `%s' is %d, not 68 to 65535: ip link set dev "
-                    "%s mtu 1500",
-                    name, request.ifr_mtu, name);
-    *mtu = (uint16_t)request.ifr_mtu;
-    return true;
-}
-
 static bool set(int fd, int option, const char *text, const void *value,
                 size_t len, char *why)
 {
     if (setsockopt(fd, SOL_PACKET, option, value, (socklen_t)len) == 0)
         return true;
     if (errno == EBUSY)
-        return fail(why, "the packet socket has rings already: pass on one "
-                         "that has none");
-    return fail(why, "the kernel refuses %s: %s", text, strerror(errno));
+        return interface_fail(
+            why, "the packet socket has rings already: pass on one "
+                 "that has none");
+    return interface_fail(why, "the kernel refuses %s: %s", text,
+                          strerror(errno));
 }
 
 #define SET(fd, option, value)                                                 \
@@ -139,8 +96,8 @@ static bool set_filter(int fd, const uint8_t mac[6], char *why)
 
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
                    sizeof program) != 0)
-        return fail(why, "the kernel refuses a filter of frames: %s",
-                    strerror(errno));
+        return interface_fail(why, "the kernel refuses a filter of frames: %s",
+                              strerror(errno));
     return true;
 }
 
@@ -169,8 +126,9 @@ static bool set_ring(int fd, int option, uint32_t slots, uint32_t slot_len,
         return false;
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (memory == MAP_FAILED)
-        return fail(why, "a packet socket's ring cannot be mapped: %s",
-                    strerror(errno));
+        return interface_fail(why,
+                              "a packet socket's ring cannot be mapped: %s",
+                              strerror(errno));
     *at = memory;
     return true;
 }
@@ -190,7 +148,8 @@ static bool open_kick(struct packet_socket *s, int index, bool may_fail,
     if (fd < 0 && may_fail)
         return true;
     if (fd < 0)
-        return fail(why, "no second packet socket: %s", strerror(errno));
+        return interface_fail(why, "no second packet socket: %s",
+                              strerror(errno));
     s->kick_fd = fd;
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BUFFER);
     /* PACKET_LOSS: a frame that the kernel does not like is skipped. */
@@ -201,8 +160,8 @@ static bool open_kick(struct packet_socket *s, int index, bool may_fail,
     s->rings.tx_slots = TX_SLOTS;
     /* Of no protocol: it receives nothing. */
     if (bind(fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        return fail(why, "the interface cannot be sent to: %s",
-                    strerror(errno));
+        return interface_fail(why, "the interface cannot be sent to: %s",
+                              strerror(errno));
     return true;
 }
 
@@ -266,39 +225,41 @@ static void give_up(struct packet_socket *s)
 
 bool packet_open(struct packet_socket *s, const char *name,
                  const uint8_t mac[6], enum packet_way way,
-                 char why[PACKET_WHY])
+                 char why[INTERFACE_WHY])
 {
     *s = (struct packet_socket){.fd = -1, .kick_fd = -1};
     if (name[0] == 0 || strlen(name) >= IFNAMSIZ)
-        return fail(why,
-                    "`%s' is no interface's name, which has 1 to %d "
-                    "characters: give packet:INTERFACE",
-                    name, IFNAMSIZ - 1);
+        return interface_fail(why,
+                              "`%s' is no interface's name, which has 1 to %d "
+                              "characters: give packet:INTERFACE",
+                              name, IFNAMSIZ - 1);
     unsigned index = if_nametoindex(name);
     if (index == 0)
-        return fail(why,
-                    "there is no interface `%s': see ip link, or make a pair "
-                    "with ip link add %s type veth peer name PEER",
-                    name, name);
+        return interface_fail(
+            why,
+            "there is no interface `%s': see ip link, or make a pair "
+            "with ip link add %s type veth peer name PEER",
+            name, name);
     /* Of no protocol, so that nothing comes in before all is set. */
     s->fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s->fd < 0 && (errno == EPERM || errno == EACCES))
-        return fail(why, "no permission for packet sockets: run with "
-                         "CAP_NET_RAW, use a tap, which can be given to a "
-                         "user, or fata run --net nat, which needs nothing");
+        return interface_fail(
+            why, "no permission for packet sockets: run with "
+                 "CAP_NET_RAW, use a tap, which can be given to a "
+                 "user, or fata run --net nat, which needs nothing");
     if (s->fd < 0)
-        return fail(why, "no packet socket: %s", strerror(errno));
+        return interface_fail(why, "no packet socket: %s", strerror(errno));
 
     struct sockaddr_ll address = {.sll_family = AF_PACKET,
                                   .sll_protocol = htons(ETH_P_ALL),
                                   .sll_ifindex = (int)index};
     bool good =
-        check_interface(s->fd, name, &s->mtu, why) &&
-        prepare(s, mac, way, why) &&
+        interface_check(name, &s->mtu, why) && prepare(s, mac, way, why) &&
         (way != PACKET_RINGS || open_kick(s, address.sll_ifindex, false, why));
     if (good &&
         bind(s->fd, (const struct sockaddr *)&address, sizeof address) != 0)
-        good = fail(why, "cannot listen on `%s': %s", name, strerror(errno));
+        good = interface_fail(why, "cannot listen on `%s': %s", name,
+                              strerror(errno));
     good = good && join(s->fd, address.sll_ifindex, mac, why);
     if (!good) {
         give_up(s);
@@ -317,7 +278,7 @@ bool packet_is(int fd)
 }
 
 bool packet_adopt(struct packet_socket *s, int fd, const uint8_t mac[6],
-                  enum packet_way way, char why[PACKET_WHY])
+                  enum packet_way way, char why[INTERFACE_WHY])
 {
     struct sockaddr_ll address = {0};
     char name[IFNAMSIZ];
@@ -327,15 +288,17 @@ bool packet_adopt(struct packet_socket *s, int fd, const uint8_t mac[6],
     *s = (struct packet_socket){.fd = fd, .kick_fd = -1};
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 ||
         type != SOCK_RAW)
-        return fail(why, "the packet socket leaves out Ethernet headers: "
-                         "open it as SOCK_RAW");
+        return interface_fail(why,
+                              "the packet socket leaves out Ethernet headers: "
+                              "open it as SOCK_RAW");
     if (getsockname(fd, (struct sockaddr *)&address, &address_len) != 0 ||
         address.sll_ifindex <= 0 ||
         if_indextoname((unsigned)address.sll_ifindex, name) == NULL ||
         address.sll_protocol != htons(ETH_P_ALL))
-        return fail(why, "the packet socket is not bound to one interface "
-                         "for all protocols: bind it with ETH_P_ALL");
-    if (check_interface(fd, name, &s->mtu, why) && prepare(s, mac, way, why) &&
+        return interface_fail(why,
+                              "the packet socket is not bound to one interface "
+                              "for all protocols: bind it with ETH_P_ALL");
+    if (interface_check(name, &s->mtu, why) && prepare(s, mac, way, why) &&
         (way != PACKET_RINGS || open_kick(s, address.sll_ifindex, true, why)) &&
         join(fd, address.sll_ifindex, mac, why))
         return true;

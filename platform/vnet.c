@@ -1,6 +1,17 @@
 /* The virtio-net header: see vnet.h. */
 #include "platform/vnet.h"
 
+#include "abi/fata.h"
+
+static_assert((int)FATA_NET_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
+                  (int)FATA_NET_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
+                  (int)FATA_NET_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
+                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED &&
+                  (int)FATA_NET_SIBLINGS == (int)PLATFORM_NET_SIBLINGS,
+              "features are passed on as they are");
+static_assert((int)FATA_NET_HEADER == (int)VNET_LEN,
+              "as who opens taps has it");
+
 enum {
     FLAG_NEEDS_CHECKSUM = 1, /* the field holds the pseudo-header's sum */
     FLAG_DATA_VALID = 2,     /* verified already */

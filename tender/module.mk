@@ -4,7 +4,9 @@
 # Tenders are linked with musl: a static program of glibc takes twice as long
 # to start. They are position-independent, so that they are loaded far above
 # the memory of spt's guests. Headers of the kernel and of libseccomp are no
-# libc's. Each is tender/common and a back end.
+# libc's. Each is tender/common and a back end, with what opens the host's
+# network interfaces for the unix platform, too.
+TENDER_SHARED = interface packet tap
 MUSL_INCLUDE = /usr/include/x86_64-linux-musl
 MUSL_LIB = /usr/lib/x86_64-linux-musl
 TENDER_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
@@ -13,7 +15,8 @@ TENDER_CFLAGS = $(BASE_CFLAGS) -O2 -fpie -nostdinc -isystem $(MUSL_INCLUDE) \
                 -fno-asynchronous-unwind-tables
 tender_obj = $(patsubst %.c,build/musl/%.o,\
   $(filter-out %_test.c %_fuzz.c %/cage_table.c,\
-    $(wildcard tender/common/*.c tender/$(1)/*.c) platform/packet.c))
+    $(wildcard tender/common/*.c tender/$(1)/*.c) \
+      $(TENDER_SHARED:%=platform/%.c)))
 
 build/musl/%.o: %.c
 	@mkdir -p $(@D)

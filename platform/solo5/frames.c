@@ -3,13 +3,6 @@
 
 #include "platform/vnet.h"
 
-static_assert((int)FATA_NET_TX_CHECKSUM == (int)PLATFORM_NET_TX_CHECKSUM &&
-                  (int)FATA_NET_TX_TCP4 == (int)PLATFORM_NET_TX_TCP4 &&
-                  (int)FATA_NET_TX_TCP6 == (int)PLATFORM_NET_TX_TCP6 &&
-                  (int)FATA_NET_RX_MERGED == (int)PLATFORM_NET_RX_MERGED &&
-                  (int)FATA_NET_SIBLINGS == (int)PLATFORM_NET_SIBLINGS,
-              "features are passed on as they are");
-static_assert((int)FATA_NET_HEADER == (int)VNET_LEN, "as the tender has it");
 static_assert((int)SOLO5_FRAME_MAX >= (int)VNET_LEN_LONG + (int)UINT16_MAX, "");
 
 const struct solo5_entry *solo5_entry(const struct solo5_manifest *manifest,

@@ -6,17 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "abi/packet.h"
+#include "abi/tap.h"
 #include "base/fmt.h"
 #include "platform/unix/unix.h"
 #include "platform/vnet.h"
@@ -63,168 +61,34 @@ bool unix_mac_parse(struct bytes text, uint8_t mac[6])
     return (mac[0] & 1) == 0 && memcmp(mac, none, MAC_LEN) != 0;
 }
 
-/* The host's MTU of the interface `name`, if it is up; false after saying. */
-static bool tap_mtu(const char *device, const char *name, uint16_t *mtu)
+/* What we leave to the interface, if it can. */
+static uint32_t wanted(const struct unix_device *net)
 {
-    struct ifreq request = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return unix_complain("%s: cannot ask for the MTU of `%s': %m", device,
-                             name);
-
-    memcpy(request.ifr_name, name, strlen(name));
-    bool asked = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-    bool up = asked && (request.ifr_flags & IFF_UP);
-    asked = asked && ioctl(fd, SIOCGIFMTU, &request) == 0;
-    int mtu_found = request.ifr_mtu;
-    int problem = errno;
-    (void)close(fd);
-
-    errno = problem;
-    if (!asked)
-        return unix_complain("%s: cannot ask for the MTU of `%s': %m", device,
-                             name);
-    if (!up)
-        return unix_complain("%s: `%s' is down: ip link set dev %s up", device,
-                             name, name);
-    if (mtu_found < 68 || mtu_found > UINT16_MAX)
-        return unix_complain("%s: the MTU of `%s' is %d, not 68 to 65535: ip "
-                             "link set dev %s mtu 1500",
-                             device, name, mtu_found, name);
-    *mtu = (uint16_t)mtu_found;
-    return true;
-}
-
-/* Say why the kernel does not give us the tap `name`. */
-static bool tap_refused(const char *device, const char *name)
-{
-    switch (errno) {
-    case EBUSY:
-        return unix_complain("%s: the tap `%s' is in use by another process: "
-                             "end that one, or make another tap with ip "
-                             "tuntap add dev NAME mode tap",
-                             device, name);
-    case EPERM:
-        return unix_complain("%s: no permission for the tap `%s': make it "
-                             "yours with ip tuntap add dev %s mode tap user "
-                             "NAME, run with CAP_NET_ADMIN, or use fata run "
-                             "--net nat, which needs no permission",
-                             device, name, name);
-    case EINVAL:
-        return unix_complain("%s: `%s' is an interface but not a tap: make "
-                             "one with ip tuntap add dev NAME mode tap",
-                             device, name);
-    default:
-        return unix_complain("%s: cannot attach to the tap `%s': %m: see ip "
-                             "link show dev %s",
-                             device, name, name);
-    }
-}
-
-/*
- * Agree with an attached tap on what each side leaves to the other. One that
- * has no headers before frames can do nothing; a stranger's choice that we do
- * not understand is said.
- */
-static bool tap_agree(struct unix_device *net, const char *device)
-{
-    static const unsigned merged[] = {
-        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
-        TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6,
-        TUN_F_CSUM | TUN_F_TSO4,
+    static const uint32_t features[] = {
+        [UNIX_OFFLOAD_ON] = PLATFORM_NET_TX_CHECKSUM | PLATFORM_NET_TX_TCP4 |
+                            PLATFORM_NET_TX_TCP6 | PLATFORM_NET_RX_MERGED,
+        [UNIX_OFFLOAD_CHECKSUM] = PLATFORM_NET_TX_CHECKSUM,
+        [UNIX_OFFLOAD_OFF] = 0,
     };
-    struct ifreq request = {0};
-    int len = VNET_LEN, little = 1;
 
-    bool asked = ioctl(net->fd, TUNGETIFF, &request) == 0;
-    if (asked && (request.ifr_flags & IFF_MULTI_QUEUE))
-        net->net.features = PLATFORM_NET_SIBLINGS;
-    if (!asked || !(request.ifr_flags & IFF_VNET_HDR)) {
-        /* Who had it before us may have asked for large frames. */
-        (void)ioctl(net->fd, TUNSETOFFLOAD, 0UL);
-        return true;
-    }
-    if (ioctl(net->fd, TUNSETVNETHDRSZ, &len) < 0 &&
-        (ioctl(net->fd, TUNGETVNETHDRSZ, &len) < 0 ||
-         (len != VNET_LEN && len != VNET_LEN_LONG)))
-        return unix_complain("%s: `%s' has headers of %d bytes before frames, "
-                             "not %d or %d: give another",
-                             device, net->source, len, VNET_LEN, VNET_LEN_LONG);
-    (void)ioctl(net->fd, TUNSETVNETLE, &little); /* our order anyway */
-    net->net.vnet_len = (uint32_t)len;
-    if (net->net.offload == UNIX_OFFLOAD_ON) {
-        net->net.features |= PLATFORM_NET_TX_CHECKSUM | PLATFORM_NET_TX_TCP4 |
-                             PLATFORM_NET_TX_TCP6;
-        for (size_t i = 0; i < COUNT_OF(merged); i++) {
-            if (ioctl(net->fd, TUNSETOFFLOAD, (unsigned long)merged[i]) == 0) {
-                net->net.features |= PLATFORM_NET_RX_MERGED;
-                return true;
-            }
-        }
-    }
-    unsigned long bare = 0;
-    if (net->net.offload != UNIX_OFFLOAD_OFF) {
-        net->net.features |= PLATFORM_NET_TX_CHECKSUM;
-        bare = TUN_F_CSUM;
-    }
-    (void)ioctl(net->fd, TUNSETOFFLOAD, bare);
+    return features[net->net.offload];
+}
+
+/* Use the tap `name`, or one that whoever started us has attached to. */
+static bool tap_attach(struct unix_device *net, const char *device,
+                       const char *name)
+{
+    struct tap tap;
+    char why[INTERFACE_WHY];
+
+    if (!(name != NULL ? tap_open(&tap, name, wanted(net), why)
+                       : tap_adopt(&tap, net->fd, wanted(net), why)))
+        return unix_complain("%s: %s", device, why);
+    net->fd = tap.fd;
+    net->net.mtu = tap.mtu;
+    net->net.vnet_len = tap.header_len;
+    net->net.features = tap.features;
     return true;
-}
-
-/*
- * Attach to the tap `name` with whatever flags it takes: headers before frames
- * if they are wanted and there are any, several queues if it is made so.
- */
-static int tap_attach(const struct unix_device *net, const char *name)
-{
-    static const short queues[] = {0, IFF_MULTI_QUEUE};
-    unsigned known = 0;
-    int result = -1;
-
-    (void)ioctl(net->fd, TUNGETFEATURES, &known);
-    for (size_t i = 0; i < COUNT_OF(queues) && result < 0; i++) {
-        struct ifreq request = {.ifr_flags =
-                                    (short)(IFF_TAP | IFF_NO_PI | queues[i])};
-        if ((known & IFF_VNET_HDR) && net->net.offload != UNIX_OFFLOAD_OFF)
-            request.ifr_flags |= IFF_VNET_HDR;
-        memcpy(request.ifr_name, name, strlen(name));
-        result = ioctl(net->fd, TUNSETIFF, &request);
-        if (result < 0 && errno != EINVAL)
-            break;
-    }
-    return result;
-}
-
-static bool tap_open(struct unix_device *net, const char *device)
-{
-    const char *name = net->source;
-
-    if (name[0] == '\0' || strlen(name) >= IFNAMSIZ)
-        return unix_complain("%s: `%s' is no interface's name, which has 1 to "
-                             "%d characters: give --net:%s=TAP",
-                             device, name, IFNAMSIZ - 1, device);
-    /* Asked for a tap that is not there, a privileged process makes one,
-     * which nobody has configured. */
-    if (if_nametoindex(name) == 0)
-        return unix_complain("%s: there is no interface `%s': make it with ip "
-                             "tuntap add dev %s mode tap, and ip link set dev "
-                             "%s up",
-                             device, name, name, name);
-
-    net->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    if (net->fd < 0 && (errno == EACCES || errno == EPERM))
-        return unix_complain("%s: no permission for /dev/net/tun: ask for "
-                             "access to it, or use fata run --net nat, which "
-                             "needs none",
-                             device);
-    if (net->fd < 0)
-        return unix_complain("%s: cannot open /dev/net/tun: %m: load the "
-                             "kernel's module with modprobe tun, or use fata "
-                             "run --net nat",
-                             device);
-    if (tap_attach(net, name) < 0)
-        return tap_refused(device, name);
-    return tap_agree(net, device) && tap_mtu(device, name, &net->net.mtu);
 }
 
 /*
@@ -236,7 +100,7 @@ static bool packet_attach(struct unix_device *net, const char *device,
                           const char *interface)
 {
     struct packet_socket s;
-    char why[PACKET_WHY];
+    char why[INTERFACE_WHY];
     bool good;
 
     if (interface != NULL)
@@ -251,19 +115,13 @@ static bool packet_attach(struct unix_device *net, const char *device,
     net->net.kick_fd = s.kick_fd;
     net->net.mtu = s.mtu;
     net->net.vnet_len = VNET_LEN;
-    net->net.features = PLATFORM_NET_RX_MERGED;
-    if (net->net.offload != UNIX_OFFLOAD_OFF)
-        net->net.features |= PLATFORM_NET_TX_CHECKSUM;
-    if (net->net.offload == UNIX_OFFLOAD_ON)
-        net->net.features |= PLATFORM_NET_TX_TCP4 | PLATFORM_NET_TX_TCP6;
+    net->net.features = wanted(net) | PLATFORM_NET_RX_MERGED;
     return true;
 }
 
 /* A tap that whoever started us has attached to, or a socket. */
 static bool inherited_open(struct unix_device *net, const char *device)
 {
-    struct ifreq request = {0};
-
     const char *number = net->source + 1;
     uint64_t fd = 0;
     int type = 0;
@@ -279,9 +137,8 @@ static bool inherited_open(struct unix_device *net, const char *device)
         return unix_complain("%s: descriptor %d: cannot make it non-blocking: "
                              "%m",
                              device, net->fd);
-    if (ioctl(net->fd, TUNGETIFF, &request) == 0)
-        return tap_agree(net, device) &&
-               tap_mtu(device, request.ifr_name, &net->net.mtu);
+    if (tap_is(net->fd))
+        return tap_attach(net, device, NULL);
     if (packet_is(net->fd))
         return packet_attach(net, device, NULL);
     if (getsockopt(net->fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
@@ -317,7 +174,7 @@ bool unix_net_attach(struct unix_device *device, const char *name)
     else if (strncmp(device->source, packet, packet_len) == 0)
         attached = packet_attach(device, name, device->source + packet_len);
     else
-        attached = tap_open(device, name);
+        attached = tap_attach(device, name, device->source);
     if (!attached)
         return false;
 

@@ -48,7 +48,8 @@ static void put_devices(struct writer *w, const struct traits *traits)
         if (traits[i].read_only)
             bits |= UINT64_C(1) << i;
         /* Those with headers are among the first that there is room for. */
-        if (traits[i].features == 0 || nets.len == sizeof(text))
+        if ((traits[i].features == 0 && traits[i].header_len == 0) ||
+            nets.len == sizeof(text))
             continue;
         put_u8(&nets, (uint8_t)i);
         put_u8(&nets, (uint8_t)traits[i].header_len);

@@ -13,6 +13,7 @@
 
 #include "abi/disk.h"
 #include "abi/fata.h"
+#include "abi/tap.h"
 
 enum { MTU_OF_ETHERNET = 1500, SECTOR = 512, SECTOR_MAX = 32768 };
 
@@ -60,7 +61,7 @@ static int packet_attach(struct solo5_entry *entry, struct traits *traits,
 {
     const uint8_t *mac = entry->net.mac;
     struct packet_socket s;
-    char why[PACKET_WHY];
+    char why[INTERFACE_WHY];
 
     if (!(name != NULL ? packet_open(&s, name, mac, traits->way, why)
                        : packet_adopt(&s, fd, mac, traits->way, why)))
@@ -81,6 +82,27 @@ static int packet_attach(struct solo5_entry *entry, struct traits *traits,
     return s.fd;
 }
 
+/* The tap `name`, or else the inherited one `fd`; its descriptor. */
+static int tap_attach(struct solo5_entry *entry, struct traits *traits,
+                      const char *name, int fd)
+{
+    struct tap tap;
+    char why[INTERFACE_WHY];
+
+    if (!(name != NULL ? tap_open(&tap, name, traits->features, why)
+                       : tap_adopt(&tap, fd, traits->features, why)))
+        errx(1, "%s: %s", entry->name, why);
+    if (tap.header_len > 0 && traits->way == PACKET_PLAIN)
+        errx(1,
+             "%s: the tap was opened with headers before frames, which this "
+             "image does not know of: open it without IFF_VNET_HDR",
+             entry->name);
+    entry->net.mtu = tap.mtu;
+    traits->header_len = tap.header_len;
+    traits->features = tap.features;
+    return tap.fd;
+}
+
 /* A copy of the inherited descriptor that `source`, "@N", names. */
 static int inherited_open(struct solo5_entry *entry, struct traits *traits,
                           const char *source)
@@ -96,9 +118,10 @@ static int inherited_open(struct solo5_entry *entry, struct traits *traits,
             fd);
     if (packet_is(copy))
         return packet_attach(entry, traits, NULL, copy);
-    tap_agree(copy, &entry->net.mtu, traits);
-    if (entry->net.mtu == 0)
-        entry->net.mtu = MTU_OF_ETHERNET;
+    if (tap_is(copy))
+        return tap_attach(entry, traits, NULL, copy);
+    traits->features = 0;
+    entry->net.mtu = MTU_OF_ETHERNET;
     return copy;
 }
 
@@ -120,7 +143,7 @@ void net_attach(struct solo5_entry *entry, struct traits *traits,
     else if (strncmp(source, packet, packet_len) == 0)
         entry->hostfd = packet_attach(entry, traits, source + packet_len, -1);
     else
-        entry->hostfd = tap_open(source, &entry->net.mtu, traits);
+        entry->hostfd = tap_attach(entry, traits, source, -1);
     entry->attached = 1;
 }
 

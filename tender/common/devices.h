@@ -14,8 +14,8 @@ struct traits {
     uint32_t features;   /* left to the host, of FATA_NET_* */
     uint32_t header_len; /* of the header before each frame, or 0 */
     bool read_only;      /* of a block device */
-    /* Of a packet socket: what the guest knows to do with it; its rings. */
-    enum packet_way way;
+    enum packet_way way; /* what the guest knows to do with frames */
+    /* Of a packet socket. */
     int kick_fd;
     struct packet_rings rings;
 };
@@ -41,11 +41,5 @@ take_option block_set_size;
 
 /* Open a file or block device that is to be written to, or only read. */
 take_option block_attach, block_attach_read_only;
-
-/* Open a tap interface: the descriptor, its MTU, and what is left to it. */
-int tap_open(const char *name, uint16_t *mtu, struct traits *traits);
-
-/* As tap_open, of one that was opened. An MTU of 0: it is no tap. */
-void tap_agree(int fd, uint16_t *mtu, struct traits *traits);
 
 #endif

@@ -4,9 +4,11 @@
 echo and www on unix and spt, each with all offloads, with checksums only and
 with none, against Linux; what is on the wire is captured on the host's side.
 """
+import fcntl
 import os
 import re
 import socket
+import struct
 import threading
 import time
 
@@ -16,6 +18,8 @@ from lib import (GUEST, HOST, PREFIX, ROOT, Namespace, Process, command,
 
 WAYS = ("on", "checksum", "off")
 MSS = 1460
+TUNSETIFF = 0x400454ca
+IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x2, 0x1000, 0x4000
 guests = {}
 
 
@@ -32,8 +36,8 @@ class Guest:
         words = (path, *options)
         if target == "spt":
             words = (os.path.join(ROOT, "build/fata-spt"), *options, "--", path)
-        self.process = Process(*words, f"--ipv4={GUEST}/{PREFIX}", *arguments,
-                               namespace=self.namespace)
+        self.words = (*words, f"--ipv4={GUEST}/{PREFIX}", *arguments)
+        self.process = Process(*self.words, namespace=self.namespace)
 
     def connect(self):
         with self.namespace.inside():
@@ -243,6 +247,26 @@ def a_tap_with_headers_of_someone_elses_choice_works():
         segments = again.capture(lambda: echo(again, os.urandom(1 << 20)))
         assert largest(segments, HOST) <= MSS, target
         again.process.stop()
+
+
+@test
+def an_inherited_tap_keeps_its_headers_with_nothing_left_to_it():
+    for target in ("unix", "spt"):
+        guest = Guest("echo", target, "off", port=7)
+        guest.process.stop()
+        with guest.namespace.inside():
+            fd = os.open("/dev/net/tun", os.O_RDWR)
+            fcntl.ioctl(fd, TUNSETIFF, struct.pack(
+                "16sH22x", b"tap0", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
+        words = [word.replace("=tap0", f"=@{fd}") for word in guest.words]
+        guest.process = Process(*words, namespace=guest.namespace,
+                                pass_fds=[fd])
+        os.close(fd)
+        guest.namespace.ip("neigh", "flush", "dev", "tap0")
+        segments = guest.capture(lambda: echo(guest, os.urandom(1 << 20)))
+        assert largest(segments, HOST) <= MSS, target
+        assert largest(segments, GUEST) <= MSS, target
+        guest.process.stop()
 
 
 @test
