@@ -45,13 +45,16 @@ enum {
     FATA_ANSWER_HVT = 10,
 
     FATA_ANSWER_RINGS = 12, /* spt. struct fata_ring for each such device */
+    /* spt. u32 1: mprotect is allowed, to take all access to pages away. */
+    FATA_ANSWER_GUARDS = 13,
 
     /* Of the answers' note: what the image understands. */
-    FATA_WANTS_NET = 1,    /* FATA_ANSWER_NET */
-    FATA_WANTS_WAIT = 2,   /* FATA_ANSWER_WAIT */
-    FATA_WANTS_THREAD = 4, /* FATA_ANSWER_THREAD; `thread` says to what */
-    FATA_WANTS_STOP = 8,   /* hvt: ends by itself once it is told HVT_STOP */
-    FATA_WANTS_RINGS = 16, /* FATA_ANSWER_RINGS */
+    FATA_WANTS_NET = 1,     /* FATA_ANSWER_NET */
+    FATA_WANTS_WAIT = 2,    /* FATA_ANSWER_WAIT */
+    FATA_WANTS_THREAD = 4,  /* FATA_ANSWER_THREAD; `thread` says to what */
+    FATA_WANTS_STOP = 8,    /* hvt: ends by itself once it is told HVT_STOP */
+    FATA_WANTS_RINGS = 16,  /* FATA_ANSWER_RINGS */
+    FATA_WANTS_GUARDS = 32, /* FATA_ANSWER_GUARDS */
 
     FATA_ENTROPY_BYTES = 64,
     FATA_THREAD_BYTES = 48, /* that the thread register points to at least */

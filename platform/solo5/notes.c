@@ -19,7 +19,7 @@ static const struct fata_note fata_note IN_SECTION(".note.fata") = {
     .address = (uint64_t)solo5_answers,
     .size = sizeof(solo5_answers),
     .wants = FATA_WANTS_NET | FATA_WANTS_WAIT | FATA_WANTS_THREAD |
-             FATA_WANTS_RINGS | FATA_WANTS_STOP,
+             FATA_WANTS_RINGS | FATA_WANTS_STOP | FATA_WANTS_GUARDS,
     .thread = (uint64_t)solo5_thread};
 
 _Alignas(FATA_COUNTERS_PAGE) uint8_t solo5_counters[FATA_COUNTERS_BYTES];

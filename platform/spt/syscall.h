@@ -15,6 +15,7 @@
 enum {
     SYS_READ = 0,
     SYS_WRITE = 1,
+    SYS_MPROTECT = 10,
     SYS_PREAD64 = 17,
     SYS_PWRITE64 = 18,
     SYS_FDATASYNC = 75,
@@ -36,6 +37,7 @@ enum {
     SYS_TIMERFD_SETTIME = 86,
     SYS_EXIT_GROUP = 94,
     SYS_CLOCK_GETTIME = 113,
+    SYS_MPROTECT = 226,
     SYS_EPOLL_PWAIT2 = 441,
 };
 #else

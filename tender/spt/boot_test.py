@@ -29,7 +29,7 @@ NET, BLOCK = 2, 1
 READ_ONLY = 11  # of the answers
 KILLED, FAULT = -signal.SIGSYS, -signal.SIGSEGV
 
-CALL = {"read": 0, "write": 1, "pread64": 17, "pwrite64": 18, "getpid": 39,
+CALL = {"read": 0, "write": 1, "mprotect": 10, "pread64": 17, "pwrite64": 18, "getpid": 39,
         "open": 2, "mprotect": 10, "sigreturn": 15, "fdatasync": 75,
         "arch_prctl": 158, "clock_gettime": 228, "exit_group": 231,
         "epoll_pwait": 281, "timerfd_settime": 286, "epoll_pwait2": 441}
@@ -234,7 +234,7 @@ def an_argument_that_is_not_on_the_list_ends_the_guest():
 
 @test
 def an_image_that_does_without_loses_what_it_has_no_use_for():
-    waits, thread = 2, 4
+    waits, thread, guards = 2, 4, 32
     sleep = calls("epoll_pwait2", "epoll", "buf", 1, "buf")
     timer = calls("timerfd_settime", "timer", 1, "buf")
     poll = calls("epoll_pwait", "epoll", "buf", 1, 0)
@@ -255,6 +255,12 @@ def an_image_that_does_without_loses_what_it_has_no_use_for():
     expect(run_wanting(thread, set_fs), KILLED)
     # The probe gives `buf`, which is zeroed.
     expect(run_wanting(thread, "thread"), 0, "thread 0x0\n")
+    # Access is taken away where the image wants to, never given.
+    guard = f"call6 {CALL['mprotect']} 0x200000 4096"
+    expect(run_wanting(0, f"{guard} 0 0 0 0"), KILLED)
+    expect(run_wanting(guards, f"{guard} 0 0 0 0 peek 0x200000"), FAULT)
+    for access in (1, 2, 3, 4, 7, 0x100000000):
+        expect(run_wanting(guards, f"{guard} {access} 0 0 0"), KILLED)
     # What is agreed on must be told: not without a place for answers.
     expect(tender(image(note=False, wants=waits | thread),
                   *f"{timer} {poll} {set_fs}".split()), 0)
@@ -265,12 +271,12 @@ def every_other_system_call_ends_the_guest():
     devices = [("service", NET), ("disk", BLOCK)]
     allowed = {CALL[name] for name in (
         "read", "write", "pread64", "pwrite64", "fdatasync", "epoll_pwait2",
-        "clock_gettime", "exit_group")}
+        "clock_gettime", "mprotect", "exit_group")}
     read, write = os.pipe()
     a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     os.set_inheritable(b.fileno(), True)
     start = [TENDER, f"--net:service=@{b.fileno()}", f"--block:disk={disk()}",
-             image(*devices, wants=6)]
+             image(*devices, wants=38)]
     null = os.open(os.devnull, os.O_RDWR)
     streams = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
 
@@ -284,7 +290,7 @@ def every_other_system_call_ends_the_guest():
         for n in range(1024):
             seen = ends(f"call {n} -1 0 0 0 exit 5")
             # Linux lets no filter see uretprobe and uprobe, and refuses them.
-            ends_so = {CALL["exit_group"]: [255], 335: [KILLED, -signal.SIGILL],
+            ends_so = {CALL["exit_group"]: [255], CALL["mprotect"]: [5], 335: [KILLED, -signal.SIGILL],
                        336: [KILLED, 5]}.get(n, [KILLED])
             assert seen in ends_so, (n, seen)
         for n in sorted(allowed):

@@ -1,6 +1,7 @@
 /* The rules of the cage: see cage.h. */
 #include "tender/spt/cage.h"
 
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -66,6 +67,11 @@ bool cage_make(struct filter *f, const struct cage *cage)
     if (cage->thread) {
         filter_call(f, SYS_arch_prctl);
         filter_equal(f, 0, ARCH_SET_FS);
+        filter_allow(f);
+    }
+    if (cage->guards) {
+        filter_call(f, SYS_mprotect);
+        filter_equal(f, 2, PROT_NONE);
         filter_allow(f);
     }
     filter_call(f, SYS_exit_group);

@@ -24,6 +24,7 @@ struct cage {
     int epollfd;
     int timerfd;  /* to sleep with; -1: it has epoll_pwait2 */
     bool thread;  /* it sets the thread register itself */
+    bool guards;  /* it takes access to pages away */
     bool flushes; /* block devices */
     const union manifest *manifest;
     const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */

@@ -18,6 +18,7 @@ int main(void)
         union manifest manifest = {.count = n + 1};
         const struct cage cage = {.epollfd = CAGE_NO_DESCRIPTOR,
                                   .timerfd = -1,
+                                  .guards = true,
                                   .manifest = &manifest,
                                   .traits = traits};
         for (unsigned i = 1; i <= n; i++)

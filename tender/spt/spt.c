@@ -120,10 +120,11 @@ static void make_events(const struct image *image,
 
 /*
  * What an image need not have allowed, since it does without: other ways to
- * sleep, and to set the thread register.
+ * sleep, and to set the thread register. And what it makes use of.
  */
 struct agreed {
     bool waits;
+    bool guards;     /* mprotect, to take access away */
     uint64_t thread; /* what the register is set to; 0: the image does it */
 };
 
@@ -131,7 +132,7 @@ static struct agreed agree(const struct image *image, const struct guest *guest)
 {
     uint64_t wants = answers_wants(image->fata_note);
     uint64_t thread = answers_thread(image->fata_note);
-    struct agreed agreed = {0};
+    struct agreed agreed = {.guards = (wants & FATA_WANTS_GUARDS) != 0};
 
     /* Linux has had it since 5.11. */
     if ((wants & FATA_WANTS_WAIT) != 0)
@@ -180,6 +181,8 @@ static bool answer(const struct launch *launch, const struct guest *guest,
         answer_put_number(&w, FATA_ANSWER_WAIT, 1);
     if (agreed->thread != 0)
         answer_put_number(&w, FATA_ANSWER_THREAD, 1);
+    if (agreed->guards)
+        answer_put_number(&w, FATA_ANSWER_GUARDS, 1);
     return launch_answer(launch, guest, FILTER_TRANSFER, written(&w));
 }
 
@@ -247,6 +250,7 @@ static _Noreturn void spt_start(struct launch *launch)
     const struct cage grants = {.epollfd = info.epollfd,
                                 .timerfd = agreed.waits ? -1 : info.timerfd,
                                 .thread = agreed.thread == 0,
+                                .guards = agreed.guards,
                                 .flushes = answered,
                                 .manifest = manifest,
                                 .traits = launch->image.traits};
