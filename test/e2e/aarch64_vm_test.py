@@ -108,7 +108,9 @@ def a_machine_without_the_devices_is_told_what_is_missing():
 
 @test
 def too_little_memory_is_said():
-    status, text = machine(built("hello", TARGET), memory=3)
+    status, text = machine(built("www", TARGET), memory="2560K", devices=(
+        "-netdev", "user,id=n,restrict=on", "-device",
+        "virtio-net-device,netdev=n"))
     assert status == 1 and "give more" in text, (status, text)
 
 
