@@ -71,3 +71,11 @@ void virtio_console_write(struct virtio_console *console, struct bytes text)
         text = bytes_after(text, part.len);
     }
 }
+
+bool virtio_console_done(struct virtio_console *console)
+{
+    if (console->tx.device->dead)
+        return true;
+    (void)has_buffer(console);
+    return console->idle_count == console->tx.size;
+}

@@ -224,7 +224,7 @@ _Noreturn void virtio_main(const struct machine_boot *boot)
     platform->from_disk = names_root(boot->cmdline);
     read_arguments(platform, &cmdline, boot);
     find_devices(platform, &cmdline);
-    machine_exit(platform_main(platform));
+    platform_exit(platform, platform_main(platform));
 }
 
 /* --- The platform --- */
@@ -242,9 +242,20 @@ void platform_console_write(struct platform *platform, struct bytes text)
         virtio_console_write(platform->console, text);
 }
 
+/* The last words are to be read: a machine that ends takes them along. */
+static void finish_console(struct virtio_console *console)
+{
+    uint64_t end = time_add(machine_monotonic(), MILLISECONDS(100));
+
+    while (console != NULL && !virtio_console_done(console) &&
+           machine_monotonic() < end)
+        ;
+}
+
 _Noreturn void freestanding_die(struct bytes message)
 {
     platform_console_write(&the_platform, message);
+    finish_console(the_platform.console);
     machine_exit(PLATFORM_EXIT_ABORT);
 }
 
@@ -366,6 +377,6 @@ void *platform_counters(struct platform *platform, size_t *size)
 
 _Noreturn void platform_exit(struct platform *platform, int status)
 {
-    (void)platform;
+    finish_console(platform->console);
     machine_exit(status);
 }

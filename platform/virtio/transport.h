@@ -201,6 +201,9 @@ struct virtio_console *virtio_console_start(struct virtio_device *device,
                                             struct arena *arena);
 void virtio_console_write(struct virtio_console *console, struct bytes text);
 
+/* Whether the device has taken all that was written, or never will. */
+bool virtio_console_done(struct virtio_console *console);
+
 /*
  * For the drivers; given by the boot code.
  */
