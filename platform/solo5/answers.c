@@ -1,4 +1,7 @@
-/* Answers of the tender, the canary and random bytes: see solo5.h. */
+/*
+ * Answers of the tender, the canary, random bytes and the region of counters:
+ * see solo5.h and, of the last, platform.h.
+ */
 #include "base/small.h"
 
 #include "platform/cpu/random.h"
@@ -64,4 +67,13 @@ enum err solo5_entropy(struct bytes *given, uint8_t *to, size_t len)
         put_bytes(&w, bytes_first(written(&bytes), len - w.len));
     }
     return OK;
+}
+
+void *platform_counters(struct platform *platform, size_t *size)
+{
+    (void)platform;
+    if (solo5_answer(FATA_ANSWER_COUNTERS).len == 0)
+        return NULL;
+    *size = sizeof(solo5_counters);
+    return solo5_counters;
 }

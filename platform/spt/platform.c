@@ -249,15 +249,6 @@ enum err platform_entropy(struct platform *platform, uint8_t *to, size_t len)
     return solo5_entropy(&platform->entropy, to, len);
 }
 
-void *platform_counters(struct platform *platform, size_t *size)
-{
-    (void)platform;
-    if (solo5_answer(FATA_ANSWER_COUNTERS).len == 0)
-        return NULL;
-    *size = sizeof(solo5_counters);
-    return solo5_counters;
-}
-
 _Noreturn void platform_exit(struct platform *platform, int status)
 {
     (void)platform;
