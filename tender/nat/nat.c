@@ -30,6 +30,8 @@
 #define ADDRESS(a, b, c, d)                                                    \
     ((struct in_addr){htonl((uint32_t)(a) << 24 | (b) << 16 | (c) << 8 | (d))})
 
+#define GUEST_ADDRESS ADDRESS(10, 0, 2, 15)
+
 enum {
     MTU = 1500,
     FRAME_MAX = 14 + 4 + MTU, /* with a VLAN tag */
@@ -39,8 +41,9 @@ enum {
 };
 
 struct nat {
-    int fd;    /* to the guest */
-    bool gone; /* the other end was closed */
+    int fd;     /* to the guest */
+    bool gone;  /* the other end was closed */
+    bool known; /* the guest has said that it is GUEST_ADDRESS */
     Slirp *slirp;
     struct pollfd *polls; /* the first is the guest's */
     size_t poll_count, poll_room;
@@ -63,7 +66,9 @@ static _Noreturn void usage(FILE *to, int status)
         "  --fd N          the socket (AF_UNIX, SOCK_SEQPACKET)\n"
         "  --publish P     forward port HOST of this host to port GUEST of\n"
         "                  the unikernel, TCP or UDP; ADDRESS is 127.0.0.1\n"
-        "                  unless given, 0.0.0.0 is for every interface\n"
+        "                  unless given, 0.0.0.0 is for every interface;\n"
+        "                  connections wait until the unikernel has its\n"
+        "                  address\n"
         "  --ready-fd M    write a byte to M when ports are open\n"
         "  --pcap-fd N     append all frames to this pcapng capture, as those\n"
         "                  of its interface I (usual: 0)\n"
@@ -176,11 +181,26 @@ static const struct {
 
 enum { EVENT_NAMES = sizeof(event_names) / sizeof(event_names[0]) };
 
+static bool is_listening(int fd)
+{
+    int listening = 0;
+    socklen_t size = sizeof(listening);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 &&
+           listening != 0;
+}
+
 static int add_poll(int fd, int events, void *context)
 {
     struct nat *nat = context;
     short wanted = 0;
 
+    /*
+     * A SYN to a guest that has no address yet is lost, and libslirp sends the
+     * next after six seconds. In the kernel's queue connections wait better.
+     */
+    if (!nat->known && is_listening(fd))
+        events = 0;
     if (nat->poll_count == nat->poll_room) {
         size_t room = nat->poll_room * 2 + 64;
         struct pollfd *polls = realloc(nat->polls, room * sizeof(*polls));
@@ -224,6 +244,20 @@ static bool is_safe(struct bytes frame)
     return (get_be16(&r) & (MORE_FRAGMENTS | OFFSET)) == 0 && !r.failed;
 }
 
+/* Whether a frame is from the guest at its address. */
+static bool is_of_known_guest(struct bytes frame)
+{
+    enum { IPV4 = 0x0800, ARP = 0x0806 };
+    const uint32_t guest = ntohl(GUEST_ADDRESS.s_addr);
+    struct reader r = reader_of(frame);
+
+    (void)get_bytes(&r, 12);
+    uint16_t type = get_be16(&r);
+    /* The source of a packet; the sender of an ARP message. */
+    (void)get_bytes(&r, type == IPV4 ? 12 : 14);
+    return (type == IPV4 || type == ARP) && get_be32(&r) == guest && !r.failed;
+}
+
 /* Hand what the guest has sent to libslirp. */
 static void receive(struct nat *nat)
 {
@@ -237,11 +271,14 @@ static void receive(struct nat *nat)
         /* A message of no bytes cannot be told from the end. */
         if (n > 0 && n <= (ssize_t)sizeof(frame))
             capture_frame_now(&nat->capture, frame, (size_t)n);
-        if (n <= 0)
+        if (n <= 0) {
             nat->gone = true;
-        else if (n <= (ssize_t)sizeof(frame) &&
-                 is_safe(bytes_of(frame, (size_t)n)))
+        } else if (n <= (ssize_t)sizeof(frame) &&
+                   is_safe(bytes_of(frame, (size_t)n))) {
             slirp_input(nat->slirp, frame, (int)n);
+            if (!nat->known)
+                nat->known = is_of_known_guest(bytes_of(frame, (size_t)n));
+        }
     }
 }
 
@@ -348,7 +385,7 @@ static void publish(struct nat *nat, const char *text)
 
     if ((is_udp && !is_udp_free(address, host_port)) ||
         slirp_add_hostfwd(nat->slirp, is_udp, address, host_port,
-                          ADDRESS(10, 0, 2, 15), guest_port) != 0) {
+                          GUEST_ADDRESS, guest_port) != 0) {
         if (errno == EADDRINUSE)
             errx(1,
                  "port %d of this host is in use by another program: stop it, "
@@ -379,7 +416,7 @@ static Slirp *start_slirp(struct nat *nat)
         .vnetwork = ADDRESS(10, 0, 2, 0),
         .vnetmask = ADDRESS(255, 255, 255, 0),
         .vhost = ADDRESS(10, 0, 2, 2),
-        .vdhcp_start = ADDRESS(10, 0, 2, 15),
+        .vdhcp_start = GUEST_ADDRESS,
         .vnameserver = ADDRESS(10, 0, 2, 3),
         .if_mtu = MTU,
         .if_mru = MTU,
@@ -438,6 +475,8 @@ int main(int argc, char **argv)
     if (type != SOCK_SEQPACKET)
         errx(1, "--fd %d: not a socket of type SOCK_SEQPACKET", nat.fd);
     (void)setsockopt(nat.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+    /* libslirp writes to connections that their clients have closed. */
+    (void)signal(SIGPIPE, SIG_IGN);
 
     if (pcap_fd >= 0) {
         capture_start(&nat.capture, pcap_fd, (uint32_t)pcap_id, filter);

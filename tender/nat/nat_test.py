@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -125,6 +126,60 @@ def a_published_tcp_port_reaches_the_guest():
             syn = nat.frames(lambda f: f[12:14] == b"\x08\0" and f[23] == 6)
             assert struct.unpack_from(">H", syn, 36)[0] == 80
             assert syn[47] & 2, "a SYN"
+
+
+class Connection:
+    """The guest's end of a TCP connection, of which nothing gets lost."""
+
+    def __init__(self, nat):
+        self.nat = nat
+        syn = nat.frames(lambda f: f[12:14] == b"\x08\0" and f[23] == 6
+                         and f[47] & 0x02)
+        self.ports = struct.unpack_from(">HH", syn, 34)
+        self.theirs = struct.unpack_from(">I", syn, 38)[0] + 1
+        self.ours = 1000
+        self.send(0x12)  # SYN, ACK
+        self.ours += 1
+        nat.frames(lambda f: f[23] == 6 and f[47] & 0x10 and
+                   struct.unpack_from(">HH", f, 34) == self.ports)
+
+    def send(self, flags, data=b""):
+        peer, own = self.ports
+        segment = struct.pack(">HHIIBBHHH", own, peer, self.ours, self.theirs,
+                              0x50, flags, 60000, 0, 0) + data
+        pseudo = GUEST + GATEWAY + struct.pack(">HH", 6, len(segment))
+        sum_ = struct.pack(">H", checksum(pseudo + segment))
+        self.nat.guest.send(ipv4(6, segment[:16] + sum_ + segment[18:]))
+
+
+@test
+def clients_that_leave_early_do_it_no_harm():
+    port = free_port()
+    with Nat("--publish", f"{port}:80") as nat:
+        nat.knows_us()
+        for _ in range(3):
+            client = socket.create_connection(("127.0.0.1", port), 20)
+            guest = Connection(nat)
+            client.close()
+            for _ in range(20):
+                guest.send(0x18, b"x" * 1000)  # PSH, ACK
+                guest.ours += 1000
+                time.sleep(0.01)
+            assert nat.process.poll() is None, nat.process.returncode
+            guest.send(0x04)  # RST
+
+
+@test
+def connections_wait_until_the_guest_has_its_address():
+    port = free_port()
+    with Nat("--publish", f"{port}:80") as nat:
+        with socket.create_connection(("127.0.0.1", port), 20):
+            # Not by a probe, whose sender has no address yet (RFC 5227, 2.1).
+            nat.guest.send(b"\xff" * 6 + MAC + b"\x08\x06\0\1\x08\0\6\4\0\1"
+                           + MAC + bytes(4) + bytes(6) + GUEST)
+            assert not select.select([nat.guest], [], [], 0.2)[0]
+            nat.knows_us()
+            Connection(nat)
 
 
 @test
