@@ -384,8 +384,8 @@ static void publish(struct nat *nat, const char *text)
         goto malformed;
 
     if ((is_udp && !is_udp_free(address, host_port)) ||
-        slirp_add_hostfwd(nat->slirp, is_udp, address, host_port,
-                          GUEST_ADDRESS, guest_port) != 0) {
+        slirp_add_hostfwd(nat->slirp, is_udp, address, host_port, GUEST_ADDRESS,
+                          guest_port) != 0) {
         if (errno == EADDRINUSE)
             errx(1,
                  "port %d of this host is in use by another program: stop it, "
