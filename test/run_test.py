@@ -79,7 +79,7 @@ def what_a_program_leaves_running_is_ended():
         outcome(f"sleep 1000 >/dev/null 2>&1 & echo $! >{pid_file}; echo ok x")
         with open(pid_file, encoding="utf-8") as f:
             pid = int(f.read())
-        for _ in range(50):
+        for _ in range(300):
             if not os.path.exists(f"/proc/{pid}"):
                 return
             with open(f"/proc/{pid}/stat", encoding="utf-8") as f:

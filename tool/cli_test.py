@@ -931,7 +931,7 @@ def run_ends_all_that_it_started(tmp):
             check(len(children) == 2, children)
             run.send_signal(how)
             check(run.wait(20) == status, f"{target}: {run.returncode}")
-            for _ in range(100):
+            for _ in range(600):
                 if not any(map(alive, children)):
                     break
                 time.sleep(0.05)

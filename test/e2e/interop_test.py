@@ -17,9 +17,9 @@ import struct
 import threading
 import time
 
-from lib import (GUEST, HOST, PREFIX, ROOT, Namespace, Process, command,
-                 connect, folder, image, need, need_namespaces, receive_all, run,
-                 test)
+from lib import (GUEST, HOST, PREFIX, ROOT, Capture, Namespace, Process,
+                 command, connect, image, need, need_namespaces, receive_all,
+                 run, test, until)
 
 LIBRARY = os.path.join(ROOT, "build/libfata-net.so")
 SIZE = 2 << 20
@@ -82,39 +82,6 @@ class Ours:
 
     def close(self):
         self.library.fata_net_close_all(self.net)
-
-
-class Capture:
-    """The headers of all packets on an interface while the block runs."""
-
-    def __init__(self, namespace, interface="tap0"):
-        need("tshark", "tcpdump")
-        self.file = os.path.join(folder(), "pcap")
-        self.process = Process("tcpdump", "-ni", interface, "-s", "128", "-U",
-                               "--immediate-mode",
-                               "-B", "32768", "-w", self.file,
-                               namespace=namespace)
-        self.process.wait_for("listening on")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        time.sleep(0.3)
-        self.process.stop()
-
-    def fields(self, display, *names):
-        """A row of the fields' texts for each packet that matches."""
-        words = ["tshark", "-r", self.file, "-n", "-Y", display,
-                 "-T", "fields", "-o", "tcp.relative_sequence_numbers:FALSE"]
-        for name in names:
-            words += ["-e", name]
-        text = command(*words).stdout
-        return [line.split("\t") for line in text.splitlines()
-                if not line.startswith("Running as user")]
-
-    def count(self, display):
-        return len(self.fields(display, "frame.number"))
 
 
 def tap_namespace(**settings):
@@ -342,7 +309,9 @@ def a_reader_that_stops_for_a_while_loses_nothing():
             s.sendall(DATA[:1 << 20]), s.shutdown(socket.SHUT_WR)),
             daemon=True)
         sender.start()
-        time.sleep(3)  # our own window fills, and Linux's
+        # Our own window fills, and Linux's. The last frame may not be whole.
+        until(lambda: capture.count(f"tcp.window_size_value == 0 && {LINUX} "
+                                    "&& tcp.flags.reset == 0", check=False))
         assert receive_all(s) == DATA[:1 << 20]
         sender.join(60)
         s.close()

@@ -69,6 +69,21 @@ def free_port(kind=socket.SOCK_STREAM):
         return s.getsockname()[1]
 
 
+def until(condition, what=None, seconds=BOOT_SECONDS):
+    """Wait until `condition()` is true, and return what it returned.
+
+    A fixed sleep is too short on a busy machine, and too long on others.
+    `what()` says what there was instead, once it has waited for too long.
+    """
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(what() if what else
+                                 f"not so within {seconds} s")
+        time.sleep(0.05)
+    return result
+
+
 # ---- processes
 
 class Process:
@@ -203,6 +218,69 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _setns(file):
     if _libc.setns(file.fileno(), 0x40000000) != 0:  # CLONE_NEWNET
         raise OSError(ctypes.get_errno(), "setns")
+
+
+class Capture:
+    """What passes an interface while the block runs, all of it, in `file`.
+
+    Of frames that `words`, a filter of tcpdump's, let pass, the first bytes;
+    or with `whole` each to its end. tcpdump may be behind: it is stopped when
+    it has written a frame of ours, sent last, of an EtherType for experiments.
+    """
+
+    def __init__(self, namespace, interface="tap0", words="", whole=False):
+        need("tcpdump")
+        self.namespace, self.interface = namespace, interface
+        self.file = os.path.join(folder(), "pcap")
+        # Slots for whole frames would be few if they were not in blocks.
+        how = ("-s", "0") if whole else ("-s", "128", "--immediate-mode")
+        only = (f"({words}) or ether proto 0x88b5",) if words else ()
+        self.process = Process("tcpdump", "-Z", "root", "-ni", interface, "-U",
+                               "-B", "32768", *how, "-w", self.file, *only,
+                               namespace=namespace)
+        self.process.wait_for("listening on")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *_):
+        if error is None:
+            self.catch_up()
+        self.process.stop()
+
+    def catch_up(self):
+        mark = os.urandom(46)
+        with self.namespace.inside():
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+
+        def written():
+            raw.send(b"\2\0\0\0\0\x63\2\0\0\0\0\x64\x88\xb5" + mark)
+            with open(self.file, "rb") as f:
+                f.seek(max(0, os.path.getsize(self.file) - 65536))
+                return mark in f.read()
+        with raw:
+            raw.bind((self.interface, 0))
+            until(written, self.process.output)
+
+    def lines(self):
+        """What tcpdump says of the frames, a line for each."""
+        text = command("tcpdump", "-nn", "-r", self.file).stdout
+        return [line for line in text.splitlines()
+                if not line.startswith("reading from") and
+                "ethertype Unknown (0x88b5)" not in line]
+
+    def fields(self, display, *names, check=True):
+        """tshark's texts of the fields, a row for each frame that matches."""
+        words = ["tshark", "-r", self.file, "-n", "-Y", display,
+                 "-T", "fields", "-o", "tcp.relative_sequence_numbers:FALSE"]
+        for name in names:
+            words += ["-e", name]
+        text = command(*words, check=check).stdout
+        return [line.split("\t") for line in text.splitlines()
+                if not line.startswith("Running as user")]
+
+    def count(self, display, **options):
+        return len(self.fields(display, "frame.number", **options))
 
 
 def need_namespaces():

@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 
-from lib import (GUEST, HOST, PREFIX, ROOT, Namespace, Process, command,
+from lib import (GUEST, HOST, PREFIX, ROOT, Capture, Namespace, Process,
                  connect, folder, image, need, need_namespaces, receive,
                  request, run, sha256, site_file, test)
 
@@ -45,22 +45,11 @@ class Guest:
 
     def capture(self, action):
         """Run `action`; the TCP segments seen, as (sender, length)."""
-        path = os.path.join(folder(), "pcap")
-        dump = Process("tcpdump", "-i", "tap0", "-nn", "-U", "-s", "120",
-                       "--immediate-mode", "-B", "16384", "-w", path, "tcp",
-                       namespace=self.namespace)
-        dump.wait_for("listening on")
-        action()
-        # It may be behind: it has caught up when nothing more is written.
-        size, end = -1, time.monotonic() + 20
-        while time.monotonic() < end and (size < 1000 or
-                                          size != os.path.getsize(path)):
-            size = os.path.getsize(path)
-            time.sleep(0.5)
-        dump.stop()
-        text = command("tcpdump", "-nn", "-r", path).stdout
+        with Capture(self.namespace, words="tcp") as capture:
+            action()
         return [(m.group(1), int(m.group(2))) for m in re.finditer(
-            r"IP (\d+\.\d+\.\d+\.\d+)\.\d+ > .* length (\d+)", text)]
+            r"IP (\d+\.\d+\.\d+\.\d+)\.\d+ > .* length (\d+)",
+            "\n".join(capture.lines()))]
 
 
 def setup():

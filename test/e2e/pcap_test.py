@@ -122,14 +122,13 @@ def a_capture_can_be_read_while_it_is_made():
         file = os.path.join(folder, "now.pcapng")
         arguments = (f"--ipv4={GUEST}/{PREFIX}",) if options else ()
         process = start(target, file, *options, arguments=arguments)
-        time.sleep(0.5)
-        before = len(lines(file))
         if options:
             space.run("ping", "-c", "2", "-i", "0.05", GUEST)
-            time.sleep(0.5)
-            assert len(lines(file, "icmp")) == 4, lines(file)
+            lib.until(lambda: len(lines(file, "icmp")) == 4,
+                      lambda: str(lines(file)))
         else:
-            assert before >= 4, "the lease: " + str(lines(file))
+            lib.until(lambda: len(lines(file)) >= 4,
+                      lambda: "the lease: " + str(lines(file)))
         process.stop(signal.SIGINT)
 
 
