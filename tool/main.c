@@ -182,12 +182,14 @@ const struct command commands[] = {
         .name = "pack",
         .about = "pack an image for containers, clusters and hypervisors",
         .run = command_pack,
-        .usage = "fata pack -f FORMAT [-o FILE] [OPTION]... IMAGE "
-                 "[ARGUMENT]...",
+        .usage = "fata pack -f FORMAT [-o FILE] [OPTION]... "
+                 "[IMAGE [ARGUMENT]... | -- ARGUMENT...]",
         .details =
-            "Write IMAGE, one for spt, hvt or virtio, as others take it. The\n"
-            "words after it are the unikernel's boot arguments. The same\n"
-            "image, options and arguments give the same bytes.\n"
+            "Write IMAGE, one for spt, hvt or virtio, as others take it, or\n"
+            "else, as `fata run' does, the image of the project in this\n"
+            "folder, built if need be. The words after it are the\n"
+            "unikernel's boot arguments. The same image, options and\n"
+            "arguments give the same bytes.\n"
             "\n"
             "Formats:\n"
             "  oci                     an OCI image-layout folder, or with "
@@ -207,7 +209,10 @@ const struct command commands[] = {
             "\n"
             "Options:\n"
             "  -f, --format FORMAT     one of those\n"
-            "  -o, --output FILE       usual: IMAGE.FORMAT\n"
+            "  -t, --target TARGET     the project's image for this target, "
+            "not the\n"
+            "                          one configured last\n"
+            "  -o, --output FILE       usual: IMAGE.FORMAT, which is printed\n"
             "      --monitor NAME      oci: what urunc runs a virtio image "
             "with: qemu\n"
             "                          (usual) or firecracker\n"
@@ -237,7 +242,7 @@ const struct command commands[] = {
             "Examples:\n"
             "  fata pack -f oci -o www.tar dist/www.spt --port=8080\n"
             "  fata pack -f oci --monitor firecracker dist/www.virtio\n"
-            "  fata pack -f raw dist/www.virtio --ipv4=10.0.0.2/24\n",
+            "  fata pack -f raw -t virtio -- --ipv4=10.0.0.2/24\n",
         .words_follow = true,
     },
     {

@@ -5,6 +5,7 @@
 #include "tool/pack.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -187,13 +188,59 @@ static const char *joined_words(const struct names *words)
     return t.at;
 }
 
+/* Whether the operands, the last of the words, stand behind a `--'. */
+static bool all_after_dashes(const char *const *words,
+                             const struct names *operands)
+{
+    size_t count = 0;
+    while (words[count] != NULL)
+        count++;
+    size_t first = count - operands->count;
+    return first > 0 && strcmp(words[first - 1], "--") == 0;
+}
+
+/* The image of the project in this folder, built if it is not up to date. */
+static const char *image_of_project(struct request *request,
+                                    const char *format_name, const char *needs)
+{
+    const struct names packed = words_of("spt hvt virtio");
+    if (!file_exists("config.c"))
+        die_usage("pack which image? There is no config.c here: go to the "
+                  "folder of a project, or name an image, such as "
+                  "dist/NAME.spt");
+    const char *name = project_target_name(request);
+    const char *kind = keep_bytes(name, strcspn(name, "-"));
+    (void)target_read(name); /* that there is one */
+    if (needs != NULL ? strcmp(kind, needs) != 0 : !names_have(&packed, kind))
+        die_usage("the format %s takes images for %s, and %s is %s: give -t "
+                  "%s",
+                  format_name, needs != NULL ? needs : listed(&packed), name,
+                  request->target != NULL ? "not one of them"
+                                          : "what is configured here",
+                  needs != NULL ? needs : packed.at[0]);
+    request->quiet = true;
+    return build_project(request)->image;
+}
+
+/* An operand that is a target's name was meant for -t. */
+static void check_image_name(const char *path)
+{
+    struct names targets = target_names();
+    if (!file_exists(path) && names_have(&targets, path))
+        die_usage("there is no image %s here, but a target of that name: give "
+                  "-t %s, and boot arguments after `--'",
+                  path, path);
+}
+
 int command_pack(const struct command *command, const char *const *words)
 {
+    struct request request = {0};
     static struct packing p;
     const char *format_name = NULL, *memory = NULL;
     struct names operands = {0};
     const struct option_spec options[] = {
         {.name = "--format", .letter = 'f', .value = &format_name},
+        {.name = "--target", .letter = 't', .value = &request.target},
         {.name = "--output", .letter = 'o', .value = &p.output},
         {.name = "--monitor", .value = &p.monitor},
         {.name = "--type", .value = &p.type},
@@ -206,15 +253,25 @@ int command_pack(const struct command *command, const char *const *words)
     };
     read_options(command, words, options, COUNT_OF(options), &operands, NULL);
     size_t chosen = format_named(format_name);
-    if (operands.count == 0)
-        die_usage("pack which image? The usage is: %s", command->usage);
-    p.path = operands.at[0];
-    for (size_t i = 1; i < operands.count; i++)
-        if (i > 1 || strcmp(operands.at[i], "--") != 0)
+    bool of_project = operands.count == 0 || all_after_dashes(words, &operands);
+    if (!of_project && request.target != NULL)
+        die_usage("-t %s packs the image of the project in this folder, and "
+                  "%s is another: leave one out; boot arguments come after "
+                  "`--'",
+                  request.target, operands.at[0]);
+    for (size_t i = of_project ? 0 : 1; i < operands.count; i++)
+        if (of_project || i > 1 || strcmp(operands.at[i], "--") != 0)
             names_add(&p.words, operands.at[i]);
     p.cmdline = joined_words(&p.words);
     check_memory(&p, memory);
     check_options(&p, formats[chosen].name);
+    if (of_project) {
+        p.path = image_of_project(&request, formats[chosen].name,
+                                  formats[chosen].needs);
+    } else {
+        p.path = operands.at[0];
+        check_image_name(p.path);
+    }
 
     image_load(&p.image, p.path);
     const char *target = image_target_name(p.image.abi_target);
@@ -242,8 +299,11 @@ int command_pack(const struct command *command, const char *const *words)
     p.name = name_of(p.path);
     if (p.tag == NULL)
         p.tag = "latest";
-    if (p.output == NULL)
+    bool is_usual = p.output == NULL;
+    if (is_usual)
         p.output = format("%s.%s", p.path, formats[chosen].ending);
     formats[chosen].pack(&p);
+    if (is_usual)
+        printf("%s\n", p.output);
     return 0;
 }

@@ -289,6 +289,27 @@ static json_t *configuration(const struct packing *p, json_t *keys,
                      "fata pack");
 }
 
+/* A layout of several images is more than what it would be replaced by. */
+static void check_replaced(const char *folder)
+{
+    if (!file_exists(joined(folder, "oci-layout")))
+        return;
+    const char *path = joined(folder, "index.json");
+    json_t *index = json_load_file(path, 0, NULL);
+    const json_t *manifests = json_object_get(index, "manifests");
+    if (!json_is_array(manifests) && file_exists(path))
+        die("%s is not the index of an OCI image layout: what %s holds would "
+            "be replaced: remove it, or give another folder with -o",
+            path, folder);
+    size_t count = json_array_size(manifests);
+    if (count > 1)
+        die("%s holds %zu images, and all would be replaced by one: give "
+            "another folder with -o, and copy it there, as with skopeo copy "
+            "oci:NEW oci:%s:TAG; or remove it",
+            folder, count, folder);
+    json_decref(index);
+}
+
 static void write_layout(const struct packing *p, const struct layout *layout)
 {
     struct bytes none = {0};
@@ -307,6 +328,7 @@ static void write_layout(const struct packing *p, const struct layout *layout)
      * What an earlier image left would be in the way of a copy. The rest of the
      * folder is somebody's own: it may be the project's.
      */
+    check_replaced(p->output);
     if (file_exists(joined(p->output, "oci-layout")))
         remove_all(joined(p->output, "blobs"));
     make_folders(format("%s/blobs/sha256", p->output));

@@ -19,9 +19,9 @@ import tarfile
 import time
 import xml.etree.ElementTree
 
-from lib import (FATA, GUEST, PREFIX, Namespace, Process, command, connect,
-                 folder, free_port, image, need, need_namespaces, request, run,
-                 site_file, skip, test)
+from lib import (FATA, GUEST, PREFIX, ROOT, Namespace, Process, command,
+                 connect, folder, free_port, image, need, need_namespaces,
+                 request, run, site_file, skip, test)
 
 KEY = "com.urunc.unikernel."
 OCI = "application/vnd.oci.image."
@@ -259,6 +259,56 @@ def a_folder_is_replaced_as_a_whole():
     pack("-f", "oci", "-o", path, image("www", "spt"), "--port=80")
     pack("-f", "oci", "-o", path, image("www", "spt"), "--port=81")
     assert Layout(path).config["config"]["Cmd"] == ["--port=81"]
+
+
+@test
+def a_folder_of_several_images_is_left_as_it_is():
+    path = os.path.join(folder(), "x")
+    pack("-f", "oci", "-o", path, image("www", "spt"))
+    index = os.path.join(path, "index.json")
+    for change, said in (
+            (lambda i: i["manifests"].append(
+                {**i["manifests"][0], "annotations": {}}), "holds 2 images"),
+            (lambda i: i.update(manifests="none"), "is not the index")):
+        with open(index, encoding="utf-8") as f:
+            changed = json.load(f)
+        change(changed)
+        with open(index, "w", encoding="utf-8") as f:
+            json.dump(changed, f)
+        before = contents(index), os.listdir(os.path.join(path, "blobs/sha256"))
+        result = pack("-f", "oci", "-o", path, image("hello", "spt"),
+                      check=False)
+        assert result.returncode == 1 and said in result.stdout, result.stdout
+        assert path in result.stdout and "-o" in result.stdout, result.stdout
+        assert before == (contents(index), os.listdir(
+            os.path.join(path, "blobs/sha256")))
+
+
+@test
+def without_an_image_the_one_of_the_project_is_packed():
+    project = os.path.join(folder(), "hello")
+    shutil.copytree(os.path.join(ROOT, "build/images/hello"), project)
+    one, other_form = (os.path.join(folder(), n) for n in ("one", "other"))
+    result = pack("-f", "oci", "-t", "spt", "--", "--count=1", cwd=project)
+    assert result.stdout == "dist/hello.spt.oci\n", result.stdout
+    written = os.path.join(project, "dist/hello.spt.oci")
+    assert Layout(written).config["config"]["Cmd"] == ["--count=1"]
+    pack("-f", "oci", "-o", one, "dist/hello.spt", "--count=1", cwd=project)
+    assert Layout(written).descriptor == Layout(one).descriptor
+    # And what is configured, if nothing is said.
+    command(FATA, "configure", "-t", "virtio", cwd=project)
+    pack("-f", "oci", "-o", other_form, cwd=project)
+    assert Layout(other_form).manifest["annotations"][
+        KEY + "hypervisor"] == "qemu"
+    for words, said in (
+            (["-f", "raw", "-t", "spt"], "give -t virtio"),
+            (["-f", "oci", "-t", "unix"], "give -t spt"),
+            (["-f", "oci", "-t", "vritio"], "did you mean virtio"),
+            (["-f", "oci", "spt"], "give -t spt"),
+            (["-f", "oci", "-t", "spt", "dist/hello.spt"], "leave one out")):
+        result = pack(*words, cwd=project, check=False)
+        assert result.returncode != 0 and said in result.stdout, \
+            (words, result.stdout)
 
 
 @test
@@ -594,7 +644,7 @@ def mistakes_are_explained():
     for words, status, said in (
             (["-f", "oic", good], 64, "did you mean oci"),
             ([good], 64, "-f is one of: oci, raw, qcow2, libvirt, xl"),
-            (["-f", "oci"], 64, "pack which image"),
+            (["-f", "oci"], 64, "no config.c here"),
             (["-f", "xl", good], 1, "fata build -t virtio"),
             (["-f", "raw", other(good, VIRTIO)], 1, "entry point for PVH"),
             (["-f", "raw", image("hello", "virtio"), "x" * 5000], 1,
