@@ -32,7 +32,8 @@ struct icmp_counters {
 /* When each limit would be idle again (a leaky bucket in one number). */
 struct icmp_limits {
     struct fata_random *random;
-    uint8_t key[16];
+    uint8_t key[16]; /* drawn for the first report */
+    bool has_key;
     uint64_t echo_idle;
     uint64_t error_idle[ICMP_BUCKETS];
 };

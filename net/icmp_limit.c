@@ -25,7 +25,6 @@ static_assert(sizeof((struct icmp_limits *)0)->key ==
 void icmp_limits_init(struct icmp_limits *limits, struct fata_random *random)
 {
     limits->random = random;
-    fata_random_fill(random, limits->key, sizeof limits->key);
 }
 
 bool icmp_may_reply(struct icmp_limits *limits, uint64_t now)
@@ -39,6 +38,9 @@ bool icmp_may_report(struct icmp_limits *limits, const struct fata_ip *peer,
 {
     uint64_t hash;
 
+    if (!limits->has_key)
+        fata_random_fill(limits->random, limits->key, sizeof limits->key);
+    limits->has_key = true;
     /* Peers can try out who shares a bucket with whom: with the tables' hash
      * they would learn its key. */
     (void)crypto_shorthash_siphash24((unsigned char *)&hash, peer->at,

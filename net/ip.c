@@ -162,13 +162,21 @@ const struct hash_key *ip_places(const struct ip *ip)
     return &ip->places;
 }
 
+const struct hash_key *ip_key(struct ip *ip)
+{
+    if (!ip->has_key)
+        fata_random_fill(ip->env->random, &ip->key, sizeof ip->key);
+    ip->has_key = true;
+    return &ip->key;
+}
+
 uint32_t ip_next_id(struct ip *ip, const struct fata_ip *destination)
 {
     uint32_t words[4];
     memcpy(words, destination->at, sizeof words);
     /* Whoever shares a counter with a destination cannot tell from his own ids
      * which are its: RFC 7739, section 5.3. */
-    uint32_t hash = hash_words(&ip->key, words, COUNT_OF(words));
+    uint32_t hash = hash_words(ip_key(ip), words, COUNT_OF(words));
     return hash + ip->ids[hash % IP_IDS]++;
 }
 
@@ -413,7 +421,6 @@ enum err ip_init(struct ip *ip, struct fata_env *env, struct fata_netif *netif)
     ip->flush.run = flush;
     ip->loopback.run = run_loopback;
     log_source_init(&ip->log, env->log, "ip");
-    fata_random_fill(env->random, &ip->key, sizeof ip->key);
     fata_random_fill(env->random, &ip->places, sizeof ip->places);
     path_mtus_init(&ip->paths, &ip->places);
     icmp_limits_init(&ip->limits, env->random);

@@ -398,7 +398,7 @@ static void send_by(struct ip6 *v6, enum way way,
  * The same for all packets of a flow and unlike other flows' (RFC 6437), told
  * from its addresses and, of TCP and UDP, its ports.
  */
-static uint32_t label_of(const struct ip *ip, const struct ip_send *how,
+static uint32_t label_of(struct ip *ip, const struct ip_send *how,
                          const struct packet *p)
 {
     uint32_t words[10] = {0};
@@ -410,7 +410,7 @@ static uint32_t label_of(const struct ip *ip, const struct ip_send *how,
          how->protocol == IP_PROTOCOL_UDP) &&
         packet_header_len(p) >= sizeof words[9])
         memcpy(words + 9, p->room + p->at, sizeof words[9]);
-    return hash_words(&ip->key, words, COUNT_OF(words)) & LABEL_MASK;
+    return hash_words(ip_key(ip), words, COUNT_OF(words)) & LABEL_MASK;
 }
 
 /* RFC 8200 section 4.5. */

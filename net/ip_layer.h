@@ -96,8 +96,10 @@ struct ip {
     struct ip_protocol protocols[IP_PROTOCOLS];
     uint32_t protocol_count;
     /* Of what hosts see, ids and labels, and of where things are in tables:
-     * the one may become known in time. */
+     * the one may become known in time. Many never need the first: see
+     * ip_key. */
     struct hash_key key, places;
+    bool has_key;
     uint32_t ids[IP_IDS];
     struct path_mtus paths;
     struct ip_confirmed confirmed[IP_CONFIRMED];
@@ -197,6 +199,9 @@ void ip_take_slice(struct packet *to, const struct packet *from, uint32_t at,
  * receive none of them (RFC 7739).
  */
 uint32_t ip_next_id(struct ip *ip, const struct fata_ip *destination);
+
+/* The key of numbers that hosts see, which is drawn for the first of them. */
+const struct hash_key *ip_key(struct ip *ip);
 
 /* IPv4's part of the above. */
 MUST_USE enum err ip4_init(struct ip *ip);

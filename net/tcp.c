@@ -110,7 +110,6 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
         return err;
     log_source_init(&tcp->log, env->log, "tcp");
     tcp->places = ip_places(ip);
-    fata_random_fill(env->random, tcp->isn_key, sizeof tcp->isn_key);
     list_init(&tcp->work);
     list_init(&tcp->starved);
     list_init(&tcp->reorders);
@@ -131,22 +130,23 @@ enum err tcp_connect_stack(struct fata_env *env, struct ip *ip,
     return OK;
 }
 
-static uint64_t tuple_secret(const struct tcp *tcp,
-                             const struct tcp_tuple *tuple)
+static uint64_t tuple_secret(struct tcp *tcp, const struct tcp_tuple *tuple)
 {
     struct tcp_tuple_words w = tcp_tuple_words(tuple);
     uint64_t secret;
     static_assert(sizeof secret == crypto_shorthash_siphash24_BYTES, "");
     static_assert(sizeof tcp->isn_key == crypto_shorthash_siphash24_KEYBYTES,
                   "");
+    if (!tcp->has_isn_key)
+        fata_random_fill(tcp->env->random, tcp->isn_key, sizeof tcp->isn_key);
+    tcp->has_isn_key = true;
     (void)crypto_shorthash_siphash24((unsigned char *)&secret,
                                      (const unsigned char *)&w, sizeof w,
                                      tcp->isn_key);
     return secret;
 }
 
-struct tcp_numbers tcp_numbers(const struct tcp *tcp,
-                               const struct tcp_tuple *tuple)
+struct tcp_numbers tcp_numbers(struct tcp *tcp, const struct tcp_tuple *tuple)
 {
     uint64_t secret = tuple_secret(tcp, tuple);
 

@@ -322,7 +322,8 @@ struct tcp {
     struct fata_stack *stack;
     struct log_source log;
     const struct hash_key *places; /* ip->places */
-    uint8_t isn_key[16];
+    uint8_t isn_key[16]; /* drawn for the first connection */
+    bool has_isn_key;
     struct tcp_cookies cookies;
     uint32_t next_port; /* counts ports chosen, RFC 6056 section 3.3.3 */
     struct hash_table connections, halves, listeners;
@@ -370,7 +371,7 @@ struct tcp_conn *tcp_find(struct tcp *tcp, const struct tcp_tuple *tuple,
 struct tcp_numbers {
     uint32_t iss, ts_offset;
 };
-struct tcp_numbers tcp_numbers(const struct tcp *tcp,
+struct tcp_numbers tcp_numbers(struct tcp *tcp,
                                const struct tcp_tuple *tuple);
 struct tcp_conn *tcp_conn_new(struct tcp *tcp, const struct tcp_tuple *tuple,
                               uint32_t hash);

@@ -20,7 +20,7 @@
 enum {
     CSPRNG_SEED_LEN = 32,
     /* Bytes handed out per refill, a multiple of 32: what a start takes. */
-    CSPRNG_BATCH = 256,
+    CSPRNG_BATCH = 160,
 };
 
 struct csprng {
