@@ -6,10 +6,17 @@
 #include <assert.h>
 #include <cpuid.h>
 #include <stddef.h>
+#include <string.h>
 
 enum {
     ENTRIES = 512,
-    LEVELS = 4,
+    /* How far an address is shifted to index a table: of pages, of each level
+     * above them, and of the root. */
+    PAGES = 12,
+    LEVEL = 9,
+    BIG_PAGES = PAGES + LEVEL,
+    GIB_PAGES = BIG_PAGES + LEVEL,
+    ROOT = GIB_PAGES + LEVEL,
 
     PRESENT = 1,
     WRITABLE = 2,
@@ -31,16 +38,10 @@ enum {
 #define NOT_EXECUTED (UINT64_C(1) << 63)
 #define ADDRESS      UINT64_C(0x000ffffffffff000)
 
-/* The bytes that one entry at this level stands for; level 1 is the lowest. */
-static inline __attribute__((always_inline)) uint64_t span(unsigned level)
-{
-    return UINT64_C(1) << (12 + 9 * (level - 1));
-}
-
 static inline __attribute__((always_inline)) unsigned index_of(uint64_t address,
-                                                               unsigned level)
+                                                               unsigned shift)
 {
-    return (unsigned)(address >> (12 + 9 * (level - 1))) % ENTRIES;
+    return (unsigned)(address >> shift) % ENTRIES;
 }
 
 static uint64_t *table_of(uint64_t entry)
@@ -48,9 +49,10 @@ static uint64_t *table_of(uint64_t entry)
     return (uint64_t *)(entry & ADDRESS); // NOLINT(performance-no-int-to-ptr)
 }
 
-static bool is_table(uint64_t entry, unsigned level)
+/* Of an entry above the lowest level, where the bit means something else. */
+static inline __attribute__((always_inline)) bool is_table(uint64_t entry)
 {
-    return level > 1 && (entry & PRESENT) != 0 && (entry & BIG) == 0;
+    return (entry & (PRESENT | BIG)) == PRESENT;
 }
 
 void paging_init(struct paging *paging, struct arena *memory)
@@ -84,67 +86,96 @@ static uint64_t bits_of(const struct paging *paging, unsigned rights)
     return bits;
 }
 
+/* Set `count` entries to `value` and what follows it in steps. */
+static void fill(uint64_t *entry, size_t count, uint64_t value, uint64_t step)
+{
+    /* By four: most of what is done to tables is this. */
+    for (; count >= 4; count -= 4) {
+        entry[0] = value;
+        entry[1] = value + step;
+        value += 2 * step;
+        entry[2] = value;
+        entry[3] = value + step;
+        value += 2 * step;
+        entry += 4;
+    }
+    for (; count > 0; count--) {
+        *entry++ = value;
+        value += step;
+    }
+}
+
 /* The table below an entry: there, new, or of the pieces of its large page. */
 static uint64_t *table_below(struct paging *paging, uint64_t *entry,
-                             unsigned level)
+                             unsigned shift)
 {
     uint64_t was = *entry;
 
-    if (is_table(was, level))
+    if (is_table(was))
         return table_of(was);
     uint64_t *table = new_table(paging);
     if (table == NULL)
         return NULL;
     if ((was & PRESENT) != 0) {
-        /* At the lowest level the bit is not there. */
-        if (level == 2)
+        if (shift == BIG_PAGES)
             was &= ~(uint64_t)BIG;
-        for (unsigned i = 0; i < ENTRIES; i++)
-            table[i] = was + i * span(level - 1);
+        fill(table, ENTRIES, was, UINT64_C(1) << (shift - LEVEL));
     }
     *entry = (uintptr_t)table | PRESENT | WRITABLE | ACCESSED;
     return table;
 }
 
-/* Set the pages of [from, to), all of which are below this table. */
-static bool map_in(struct paging *paging, uint64_t *table, unsigned level,
-                   uint64_t from, uint64_t to, uint64_t bits)
+/*
+ * Set entries from that of `from` on, up to one that is a table, `to` or the
+ * end of theirs. Returns where the next page is.
+ */
+static uint64_t map_run(uint64_t *entry, unsigned shift, uint64_t from,
+                        uint64_t to, uint64_t bits)
 {
-    if (level == 1) {
-        uint64_t *entry = &table[index_of(from, level)];
-        uint64_t value = bits == 0 ? 0 : from | bits;
-        uint64_t step = bits == 0 ? 0 : PAGING_PAGE;
-        uint64_t *end = entry + (to - from) / PAGING_PAGE;
-        for (; entry < end; value += step)
-            *entry++ = value;
-        return true;
-    }
+    size_t most = ENTRIES - index_of(from, shift), n = (to - from) >> shift;
+    uint64_t value = from | bits | (shift > PAGES ? (uint64_t)BIG : 0);
+    uint64_t step = UINT64_C(1) << shift;
 
-    uint64_t size = span(level);
-    bool pages_here = level == 2 || (level == 3 && paging->has_gib);
+    if (n > most)
+        n = most;
+    if (shift > PAGES) {
+        most = n;
+        for (n = 1; n < most && !is_table(entry[n]);)
+            n++;
+    }
+    if (bits == 0)
+        memset(entry, 0, n * sizeof *entry);
+    else
+        fill(entry, n, value, step);
+    return from + n * step;
+}
+
+static bool map(struct paging *paging, uint64_t from, uint64_t to,
+                uint64_t bits)
+{
+    const unsigned largest = paging->has_gib ? GIB_PAGES : BIG_PAGES;
 
     while (from < to) {
-        uint64_t *entry = &table[index_of(from, level)];
-        uint64_t end = (from | (size - 1)) + 1;
-        bool whole = end - from == size && end <= to;
-        if (end > to)
-            end = to;
-        if (whole && pages_here && !is_table(*entry, level)) {
-            uint64_t value = bits == 0 ? 0 : from | bits | BIG;
-            uint64_t step = bits == 0 ? 0 : size;
-            *entry = value;
-            /* And as many of its neighbours as are like it. */
-            for (; to - end >= size && index_of(end, level) != 0 &&
-                   !is_table(entry[1], level);
-                 end += size)
-                *++entry = value += step;
-        } else if (bits != 0 || (*entry & PRESENT) != 0) {
-            uint64_t *below = table_below(paging, entry, level);
-            if (below == NULL ||
-                !map_in(paging, below, level - 1, from, end, bits))
+        uint64_t *entry = &paging->root[index_of(from, ROOT)];
+        unsigned shift = ROOT;
+        uint64_t inside = (UINT64_C(1) << ROOT) - 1;
+
+        /* Down to where an entry is for what there is to do, or for nothing. */
+        while (shift > PAGES &&
+               (shift > largest || (from & inside) != 0 ||
+                to - from <= inside || is_table(*entry)) &&
+               (bits != 0 || (*entry & PRESENT) != 0)) {
+            uint64_t *table = table_below(paging, entry, shift);
+            if (table == NULL)
                 return false;
+            shift -= LEVEL;
+            inside >>= LEVEL;
+            entry = &table[index_of(from, shift)];
         }
-        from = end;
+        if (bits == 0 && shift > PAGES && (*entry & PRESENT) == 0)
+            from = (from | inside) + 1;
+        else
+            from = map_run(entry, shift, from, to, bits);
     }
     return true;
 }
@@ -187,8 +218,7 @@ bool paging_map(struct paging *paging, uint64_t from, uint64_t to,
     if (paging->root == NULL)
         paging->root = new_table(paging);
     bool done =
-        paging->root != NULL &&
-        map_in(paging, paging->root, LEVELS, from, to, bits_of(paging, rights));
+        paging->root != NULL && map(paging, from, to, bits_of(paging, rights));
     /* The processor may have kept what stood there before. */
     if (paging->in_use)
         load_root(paging);
@@ -197,16 +227,15 @@ bool paging_map(struct paging *paging, uint64_t from, uint64_t to,
 
 unsigned paging_rights(const struct paging *paging, uint64_t address)
 {
-    const uint64_t *table = paging->root;
-    unsigned level = LEVELS;
+    unsigned shift = ROOT;
 
-    if (address >= PAGING_END || table == NULL)
+    if (address >= PAGING_END || paging->root == NULL)
         return PAGING_NONE;
-    uint64_t entry = table[index_of(address, level)];
-    while (is_table(entry, level)) {
-        table = table_of(entry);
-        level--;
-        entry = table[index_of(address, level)];
+    uint64_t entry = paging->root[index_of(address, shift)];
+    while (shift > PAGES && is_table(entry)) {
+        const uint64_t *table = table_of(entry);
+        shift -= LEVEL;
+        entry = table[index_of(address, shift)];
     }
     if ((entry & PRESENT) == 0)
         return PAGING_NONE;
