@@ -108,17 +108,11 @@ struct __attribute__((packed)) pointer {
     uint64_t base;
 };
 
+/* Where a trap goes, as the processor has it. */
 struct gate {
-    uint16_t offset_low;
-    uint16_t selector;
-    uint8_t stack; /* 1: of the task segment; 0: the one in use */
-    uint8_t type;
-    uint16_t offset_middle;
-    uint32_t offset_high;
-    uint32_t reserved;
+    uint64_t low; /* the address is in three pieces of these two */
+    uint64_t high;
 };
-
-static_assert(sizeof(struct gate) == 16, "as the processor has it");
 
 struct __attribute__((packed)) task {
     uint32_t reserved0;
@@ -166,14 +160,19 @@ static const char *const names[] = {
     "control protection fault",
 };
 
-static void set_gate(unsigned vector, uint64_t to, uint8_t stack)
+/* Have this many go to stubs from `to` on. Stack 1 is that of the task segment,
+ * 0 the one in use. */
+static void set_gates(struct gate *gate, unsigned count, uint64_t to,
+                      uint64_t stack)
 {
-    gates[vector] = (struct gate){.offset_low = (uint16_t)to,
-                                  .selector = CODE,
-                                  .stack = stack,
-                                  .type = GATE_INTERRUPT,
-                                  .offset_middle = (uint16_t)(to >> 16),
-                                  .offset_high = (uint32_t)(to >> 32)};
+    uint64_t kind =
+        (uint64_t)CODE << 16 | stack << 32 | (uint64_t)GATE_INTERRUPT << 40;
+
+    for (struct gate *end = gate + count; gate < end; gate++) {
+        gate->low = (to & 0xffff) | kind | (to & 0xffff0000) << 32;
+        gate->high = to >> 32;
+        to += STUB_BYTES;
+    }
 }
 
 void traps_init(const struct paging *paging)
@@ -190,8 +189,7 @@ void traps_init(const struct paging *paging)
     segments[TASK / 8] = (sizeof task - 1) | (at & 0xffffff) << 16 |
                          UINT64_C(0x89) << 40 | (at >> 24 & 0xff) << 56;
     segments[TASK / 8 + 1] = at >> 32;
-    for (unsigned i = 0; i < TRAPS; i++)
-        set_gate(i, (uint64_t)traps_stubs + i * (uint64_t)STUB_BYTES, 1);
+    set_gates(gates, TRAPS, (uint64_t)traps_stubs, 1);
     __asm__ volatile("lgdt %0\n\t"
                      "movl %2, %%eax\n\t"
                      "movl %%eax, %%ds\n\t"
@@ -213,9 +211,7 @@ void traps_interrupts(unsigned count, traps_interrupt *handler)
 {
     assert(count <= TRAPS_INTERRUPTS_MAX);
     traps_handler = handler;
-    for (unsigned i = 0; i < count; i++)
-        set_gate(TRAPS + i,
-                 (uint64_t)traps_interrupt_stubs + i * (uint64_t)STUB_BYTES, 0);
+    set_gates(gates + TRAPS, count, (uint64_t)traps_interrupt_stubs, 0);
 }
 
 const struct traps_frame *traps_taken(void)
