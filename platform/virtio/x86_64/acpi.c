@@ -45,6 +45,7 @@ struct tables {
     acpi_memory *memory;
     void *context;
     uint64_t dsdt;
+    bool at_end; /* only how to power off is looked for */
 };
 
 static struct reader at(struct bytes b, size_t offset)
@@ -124,18 +125,25 @@ static void find_sleep_type(struct acpi *acpi, struct bytes code)
     acpi->sleep_type = type & 7;
 }
 
-static void read_code(struct acpi *acpi, struct bytes code)
+static void find_devices(struct acpi *acpi, struct bytes code)
 {
     static const char hid[] = "LNRO0005";
     struct bytes rest = behind(code, hid, sizeof hid);
 
-    find_sleep_type(acpi, code);
     while (rest.len > 0) {
         /* Up to the next device's name, or the end. */
         struct bytes next = behind(rest, hid, sizeof hid);
         add_device(acpi, bytes_first(rest, rest.len - next.len));
         rest = next;
     }
+}
+
+static void read_code(const struct tables *t, struct bytes code)
+{
+    if (t->at_end)
+        find_sleep_type(t->acpi, code);
+    else
+        find_devices(t->acpi, code);
 }
 
 /* --- Tables --- */
@@ -202,19 +210,17 @@ static void read_table(struct tables *t, uint64_t address)
         return;
     if (memcmp(table.at, "FACP", 4) == 0)
         read_fadt(t, table);
-    else if (memcmp(table.at, "APIC", 4) == 0)
+    else if (!t->at_end && memcmp(table.at, "APIC", 4) == 0)
         read_madt(t->acpi, table);
     else if (memcmp(table.at, "MCFG", 4) == 0)
         read_mcfg(t->acpi, table);
     else if (memcmp(table.at, "SSDT", 4) == 0)
-        read_code(t->acpi, table);
+        read_code(t, table);
 }
 
-void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
-               void *context)
+static void read_tables(struct tables *t, uint64_t rsdp)
 {
-    struct tables t = {.acpi = acpi, .memory = memory, .context = context};
-    struct bytes root = memory(context, rsdp, ROOT);
+    struct bytes root = t->memory(t->context, rsdp, ROOT);
 
     if (root.len < ROOT || memcmp(root.at, "RSD PTR ", 8) != 0)
         return;
@@ -223,7 +229,7 @@ void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
     uint64_t list = get_le32(&r);
     size_t width = 4;
     if (revision >= 2) {
-        struct bytes more = memory(context, rsdp, 36);
+        struct bytes more = t->memory(t->context, rsdp, 36);
         struct reader extended = at(more, 24);
         uint64_t address = get_le64(&extended);
         if (!extended.failed && address != 0) {
@@ -231,16 +237,33 @@ void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
             width = 8;
         }
     }
-    struct bytes table = table_at(&t, list);
+    struct bytes table = table_at(t, list);
     if (table.len == 0)
         return;
-    acpi->found = true;
+    t->acpi->found = true;
     r = at(table, TABLE_HEADER);
     for (unsigned i = 0; i < TABLES_MAX && r.rest.len >= width; i++)
-        read_table(&t, width == 8 ? get_le64(&r) : get_le32(&r));
-    struct bytes dsdt = table_at(&t, t.dsdt);
-    if (t.dsdt != 0 && dsdt.len > 0)
-        read_code(acpi, dsdt);
+        read_table(t, width == 8 ? get_le64(&r) : get_le32(&r));
+    struct bytes dsdt = table_at(t, t->dsdt);
+    if (t->dsdt != 0 && dsdt.len > 0)
+        read_code(t, dsdt);
+}
+
+void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
+               void *context)
+{
+    struct tables t = {.acpi = acpi, .memory = memory, .context = context};
+
+    read_tables(&t, rsdp);
+}
+
+void acpi_read_sleep(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
+                     void *context)
+{
+    struct tables t = {
+        .acpi = acpi, .memory = memory, .context = context, .at_end = true};
+
+    read_tables(&t, rsdp);
 }
 
 /* In the piece from `start` on. */

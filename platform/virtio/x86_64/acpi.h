@@ -44,6 +44,13 @@ typedef struct bytes acpi_memory(void *context, uint64_t address, size_t len);
 void acpi_read(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
                void *context);
 
+/*
+ * What to write for power off, after acpi_read: `can_sleep' is false until
+ * then. It is in code that is long to search, and is needed only at the end.
+ */
+void acpi_read_sleep(struct acpi *acpi, uint64_t rsdp, acpi_memory *memory,
+                     void *context);
+
 /* The root pointer where PCs have it, or 0. */
 uint64_t acpi_search(acpi_memory *memory, void *context);
 

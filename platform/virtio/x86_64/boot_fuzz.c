@@ -39,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct acpi acpi = {0};
     acpi_read(&acpi, START, memory, &input);
+    acpi_read_sleep(&acpi, START, memory, &input);
     assert(acpi.device_count <= ACPI_DEVICES);
     assert(acpi.ioapic_count <= ACPI_IOAPICS);
     assert(acpi.sleep_type <= 7);

@@ -177,7 +177,9 @@ static void power_off_is_found_by_its_name(void)
     memcpy(memory_bytes + DSDT + 50, "\x08_S5_\x12\x06\x04\x0a\x05\x00\x00\x00",
            13);
     acpi_read(&acpi, ROOT, memory, NULL);
-    CHECK(acpi.found && acpi.can_sleep);
+    CHECK(acpi.found && !acpi.can_sleep);
+    acpi_read_sleep(&acpi, ROOT, memory, NULL);
+    CHECK(acpi.can_sleep);
     CHECK_EQ(acpi.sleep_type, 5);
     CHECK_EQ(acpi.pm1a, 0x604);
     CHECK_EQ(acpi.processors, 1);

@@ -289,10 +289,16 @@ unsigned machine_processors(void)
 
 static void power_off(void)
 {
-    uint16_t value = (uint16_t)(acpi.sleep_type << 10 | SLEEP_ENABLE);
+    static bool asked;
 
+    /* Once: we may be here again because reading it failed. */
+    if (acpi.found && !asked) {
+        asked = true;
+        acpi_read_sleep(&acpi, boot.rsdp, pc_memory, NULL);
+    }
     if (!acpi.can_sleep)
         return;
+    uint16_t value = (uint16_t)(acpi.sleep_type << 10 | SLEEP_ENABLE);
     if (acpi.sleep_register != 0 || acpi.sleep_port != 0) {
         uint8_t byte = (uint8_t)(acpi.sleep_type << 2 | 1 << 5);
         uintptr_t at = pc_map(acpi.sleep_register, 1);
