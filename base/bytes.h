@@ -97,7 +97,9 @@ static inline struct bytes get_bytes(struct reader *r, size_t n)
         return (struct bytes){0};
     }
     struct bytes taken = {.at = r->rest.at, .len = n};
-    r->rest = bytes_after(r->rest, n);
+    if (n > 0)
+        r->rest.at += n;
+    r->rest.len -= n;
     return taken;
 }
 
