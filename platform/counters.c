@@ -11,7 +11,8 @@ void publisher_init(struct publisher *p, struct fata_env *env, void *page,
                     size_t size)
 {
     *p = (struct publisher){.env = env};
-    if (page == NULL || size <= sizeof(struct fata_counters_header))
+    env->unseen = page == NULL || size <= sizeof(struct fata_counters_header);
+    if (env->unseen)
         return;
     p->page = page;
     p->size = size;

@@ -221,6 +221,11 @@ static void without_a_page_nothing_is_published(void)
     publisher_changed(&publisher);
     CHECK_EQ(publisher_before(&publisher, SECONDS(1), TIME_NEVER), TIME_NEVER);
     CHECK_EQ(written_tables, 0);
+    /* Nor is there anything kept for it. */
+    env.counters = NULL;
+    fata_counters_add(&env, "more", NULL, FATA_COUNTERS_OF(mill_counters),
+                      &mill);
+    CHECK(env.counters == NULL);
 }
 
 static void an_empty_page_is_told_from_a_broken_one(void)

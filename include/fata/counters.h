@@ -72,9 +72,11 @@ static inline void fata_counters_add_read(
     void (*read)(const void *source, uint64_t *values))
 {
     struct fata_counters **end = &env->counters;
+
+    if (env->unseen)
+        return;
     struct fata_counters *made =
         ARENA_TAKE_ARRAY(env->arena, struct fata_counters, 1);
-
     if (made == NULL)
         return;
     *made = (struct fata_counters){
@@ -124,9 +126,11 @@ static inline void fata_table_add(struct fata_env *env,
                                   const struct fata_table *table)
 {
     struct fata_table **end = &env->tables;
+
+    if (env->unseen)
+        return;
     struct fata_table *made =
         ARENA_TAKE_ARRAY(env->arena, struct fata_table, 1);
-
     if (made == NULL)
         return;
     *made = *table;

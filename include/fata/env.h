@@ -41,6 +41,7 @@ struct fata_env {
     /* What is shown to the outside: see fata/counters.h. */
     struct fata_counters *counters;
     struct fata_table *tables;
+    bool unseen; /* there is nowhere to show it: then nothing is registered */
     /* Write text to the console as it is (a program's output, not its log). */
     void (*print)(struct fata_env *env, struct bytes text);
 };
