@@ -252,8 +252,9 @@ const struct command commands[] = {
         .usage = "fata ps [--json]",
         .details =
             "List the unikernels that this user has started with `fata run':\n"
-            "name, process id, target, how long they have been running, and\n"
-            "their addresses (- if there are none yet).\n"
+            "name, process id, target, resident memory, how long they have\n"
+            "been running, devices, and addresses (- if there are none yet, ?\n"
+            "if they cannot be known, as those of virtual machines in QEMU).\n"
             "\n"
             "Options:\n"
             "      --json              as JSON, with the uptime in seconds\n"

@@ -92,9 +92,11 @@ static void inherit(int fd)
 
 /*
  * Start a program that gets `fds`, and that ends when we do, however that
- * comes about.
+ * comes about. It is what runs to those who look at `held`, unless that is
+ * NULL.
  */
-static pid_t start(const struct names *command, const int *fds, size_t count)
+static pid_t start(const struct names *command, const int *fds, size_t count,
+                   const char *held)
 {
     pid_t parent = getpid();
     (void)fflush(stdout);
@@ -111,6 +113,8 @@ static pid_t start(const struct names *command, const int *fds, size_t count)
         _exit(1);
     for (size_t i = 0; i < count; i++)
         inherit(fds[i]);
+    if (held != NULL)
+        running_hold(held);
     /* It would have the terminal its way, and no unikernel reads from it. */
     int nothing = starts_with(command->at[0], "qemu-")
                       ? open("/dev/null", O_RDONLY | O_CLOEXEC)
@@ -222,7 +226,7 @@ static int start_nat(struct running *r, size_t id)
         add_capture(r, &command, id);
     r->helpers[r->helper_count++] =
         start(&command, (const int[]){pair[1], ready[1], r->pcap_fd},
-              r->pcap_fd >= 0 ? 3 : 2);
+              r->pcap_fd >= 0 ? 3 : 2, NULL);
     (void)close(pair[1]);
     (void)close(ready[1]);
 
@@ -250,7 +254,7 @@ static void start_sniffer(struct running *r, const char *tap, size_t id)
     names_add(&command, "--ready-fd");
     names_add(&command, format("%d", ready[1]));
     r->helpers[r->helper_count++] =
-        start(&command, (const int[]){life[0], ready[1], r->pcap_fd}, 3);
+        start(&command, (const int[]){life[0], ready[1], r->pcap_fd}, 3, NULL);
     (void)close(life[0]);
     (void)close(ready[1]);
     r->lives[r->life_count++] = life[1];
@@ -630,11 +634,9 @@ static void make_command(struct running *r)
     } else {
         add_devices(r);
         const char *counters =
-            runs_in_qemu(target)
-                ? NULL
-                : running_file(r->project->name, target->name, r->instance);
+            running_file(r->project->name, target->name, r->instance);
         r->counters[r->instance] = counters;
-        if (counters != NULL)
+        if (counters != NULL && !runs_in_qemu(target))
             names_add(&r->command, format("--counters=%s", counters));
         names_add(&r->command, "--");
         if (target->runner != NULL)
@@ -919,7 +921,9 @@ int command_run(const struct command *command, const char *const *words)
         }
     }
     for (unsigned i = 0; i < run.instances; i++)
-        r.pids[i] = start(&all[i], r.ends + ends[i], ends[i + 1] - ends[i]);
+        r.pids[i] =
+            start(&all[i], r.ends + ends[i], ends[i + 1] - ends[i],
+                  runs_in_qemu(r.project->target) ? r.counters[i] : NULL);
     close_ends(&r);
     int status = wait_for(&r, &signals);
     for (unsigned i = 0; i < run.instances; i++)

@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "tool/files.h"
+#include "tool/project.h"
+#include "tool/run_qemu.h"
 
 enum {
     LOOKS = 60,         /* tries to get a copy that is whole, and new enough */
@@ -146,6 +148,28 @@ const char *running_file(const char *name, const char *target,
     if (instance > 0)
         file = format("%s-%u", file, instance);
     return joined(folder, file);
+}
+
+void running_hold(const char *path)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    /* Locks last until the process ends, or closes the file. */
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK,
+                  S_IRUSR | S_IWUSR);
+
+    if (fd < 0 || fcntl(fd, F_SETLK, &lock) != 0)
+        (void)fprintf(stderr,
+                      "fata: warning: fata ps will not show this unikernel: "
+                      "%s: %s\n",
+                      path, strerror(errno));
+}
+
+bool running_unseen(const struct running_unikernel *u)
+{
+    struct names known = target_names();
+
+    return names_have(&known, u->target) &&
+           runs_in_qemu(target_read(u->target));
 }
 
 static int by_name(const void *left, const void *right)
@@ -348,4 +372,79 @@ double running_seconds(const struct running_unikernel *u)
     double seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9 -
                      (double)ticks / (double)sysconf(_SC_CLK_TCK);
     return seconds > 0 ? seconds : 0;
+}
+
+uint64_t running_memory(const struct running_unikernel *u)
+{
+    const char *sizes = file_read(format("/proc/%d/statm", (int)u->pid), NULL);
+    const char *resident = sizes == NULL ? NULL : strchr(sizes, ' ');
+
+    if (resident == NULL)
+        return 0;
+    return strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What follows `key` in a list of options of QEMU's, to the next one. */
+static const char *value_in(const char *list, const char *key)
+{
+    const char *at = strstr(list, key);
+
+    if (at == NULL)
+        return NULL;
+    at += strlen(key);
+    return keep_bytes(at, strcspn(at, ","));
+}
+
+static const char *harmless(const char *word)
+{
+    char *copy = keep_string(word);
+
+    for (char *c = copy; *c != 0; c++)
+        if (*c < ' ' || *c > '~' || *c == '"' || *c == '\\')
+            *c = '?';
+    return copy;
+}
+
+/* A tender's word for a device, or QEMU's, as NAME=HOW; NULL for others. */
+static const char *device_in(const char *option, const char *word)
+{
+    const struct names tenders = words_of("--net: --block: --block-read-only:");
+
+    for (size_t i = 0; i < tenders.count; i++) {
+        if (!starts_with(word, tenders.at[i]))
+            continue;
+        const char *device = word + strlen(tenders.at[i]);
+        const char *fd = strstr(device, "=@");
+        return fd == NULL ? device : keep_bytes(device, (size_t)(fd - device));
+    }
+    if (strcmp(option, "-netdev") != 0 && strcmp(option, "-drive") != 0)
+        return NULL;
+    const char *name = value_in(word, ",id=");
+    const char *how = value_in(word, ",ifname=");
+    if (how == NULL)
+        how = value_in(word, ",file=");
+    if (name == NULL || how == NULL)
+        return name;
+    return format("%s=%s", name, starts_with(how, "./") ? how + 2 : how);
+}
+
+struct names running_devices(const struct running_unikernel *u)
+{
+    struct names devices = {0};
+    size_t len = 0;
+    const char *words =
+        file_read(format("/proc/%d/cmdline", (int)u->pid), &len);
+    const char *option = "";
+
+    /* It ends with a zero, and so does what was read. */
+    for (size_t at = 0; words != NULL && at < len;
+         at += strlen(words + at) + 1) {
+        const char *device = device_in(option, words + at);
+        if (strcmp(words + at, "--") == 0)
+            break;
+        if (device != NULL)
+            names_add(&devices, harmless(device));
+        option = words + at;
+    }
+    return devices;
 }

@@ -33,6 +33,15 @@ struct running_unikernel {
 const char *running_file(const char *name, const char *target,
                          unsigned instance);
 
+/*
+ * For a program that shows nothing by itself: let this process, and whatever
+ * program it becomes, be what the file says runs.
+ */
+void running_hold(const char *path);
+
+/* Whether it is a virtual machine that shows nothing. */
+bool running_unseen(const struct running_unikernel *u);
+
 /* Does it still run? */
 bool running_still(const struct running_unikernel *u);
 
@@ -59,5 +68,15 @@ MUST_USE bool running_look(const struct running_unikernel *u, bool tables,
 
 /* Seconds since it was started; 0 if that cannot be known. */
 double running_seconds(const struct running_unikernel *u);
+
+/* Bytes that its process has of this machine's memory; 0 likewise. */
+uint64_t running_memory(const struct running_unikernel *u);
+
+/*
+ * Its devices as its command line has them, NAME=HOW, or NAME if they are
+ * descriptors. The unikernel may have written there: there is nothing in them
+ * that a terminal or a string of JSON does not take.
+ */
+struct names running_devices(const struct running_unikernel *u);
 
 #endif

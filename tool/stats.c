@@ -155,6 +155,11 @@ static void look(struct shown *s, bool tables)
     const struct running_unikernel *u = s->unikernel;
     const char *why;
 
+    if (running_unseen(u))
+        die("%s (process %d) is a virtual machine of QEMU's, whose memory "
+            "cannot be looked into: run it with -t hvt or -t spt to see what "
+            "it counts",
+            u->name, (int)u->pid);
     if (!running_look(u, tables, &s->copy, &s->snapshot, &why))
         die("%s (process %d): %s", u->name, (int)u->pid, why);
 }
@@ -185,7 +190,8 @@ static const char *addresses_of(const struct running_unikernel *u)
     struct text t = {0};
     const char *why;
 
-    if (!running_look(u, false, &s.copy, &s.snapshot, &why))
+    if (running_unseen(u) ||
+        !running_look(u, false, &s.copy, &s.snapshot, &why))
         return "?";
     while (snapshot_next(&s.snapshot, &record)) {
         struct reader r = reader_of(record.data);
@@ -215,9 +221,20 @@ static const char *json_list(const char *addresses)
     return t.at;
 }
 
+static const char *joined_by(const struct names *names, const char *between)
+{
+    struct text t = {0};
+
+    put_text(&t, "", 0);
+    for (size_t i = 0; i < names->count; i++)
+        put(&t, "%s%s", i > 0 ? between : "", names->at[i]);
+    return t.at;
+}
+
 int command_ps(const struct command *command, const char *const *words)
 {
-    struct grid grid = {.columns = 5, .right = {false, true, false, true}};
+    struct grid grid = {.columns = 7,
+                        .right = {false, true, false, true, true}};
     bool json = false;
     size_t count;
     struct text t = {0};
@@ -225,22 +242,30 @@ int command_ps(const struct command *command, const char *const *words)
 
     read_options(command, words, options, COUNT_OF(options), NULL, NULL);
     const struct running_unikernel *all = running_all(&count);
-    const char *const heads[] = {"NAME", "PID", "TARGET", "UPTIME",
-                                 "ADDRESSES"};
+    const char *const heads[] = {"NAME",   "PID",     "TARGET",   "MIB",
+                                 "UPTIME", "DEVICES", "ADDRESSES"};
     for (size_t i = 0; i < COUNT_OF(heads); i++)
         names_add(&grid.cells, heads[i]);
     put(&t, "[");
     for (size_t i = 0; i < count; i++) {
         struct shown s = shown_of(&all[i]);
         const char *addresses = addresses_of(&all[i]);
+        struct names devices = running_devices(&all[i]);
+        uint64_t memory = running_memory(&all[i]);
         names_add(&grid.cells, all[i].name);
         names_add(&grid.cells, format("%d", (int)all[i].pid));
         names_add(&grid.cells, all[i].target);
+        names_add(&grid.cells, format("%.1f", (double)memory / (1 << 20)));
         names_add(&grid.cells, age(uptime(&s)));
+        names_add(&grid.cells,
+                  devices.count > 0 ? joined_by(&devices, ",") : "-");
         names_add(&grid.cells, addresses);
         put(&t, "%s", i > 0 ? ",\n " : "");
         put_head_json(&t, &s);
-        put(&t, ",\"addresses\":%s}", json_list(addresses));
+        put(&t, ",\"memory\":%llu,\"devices\":[", (unsigned long long)memory);
+        if (devices.count > 0)
+            put(&t, "\"%s\"", joined_by(&devices, "\",\""));
+        put(&t, "],\"addresses\":%s}", json_list(addresses));
     }
     put(&t, "]\n");
     if (json)

@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import struct
+import sys
 import time
 
 import lib
@@ -141,10 +142,37 @@ def running_unikernels_are_listed_with_their_addresses():
         assert len(shown) == len(set(shown)), shown
         assert found[target]["pid"] in process.children(), found
         assert 0 < found[target]["uptime"] < 600, found
+        rss = lib.rss_kb(found[target]["pid"]) * 1024
+        assert rss / 2 < found[target]["memory"] < rss * 2, (rss, found)
+        tap = f"tap{TARGETS.index(target)}"
+        assert found[target]["devices"] == [f"service={tap}"], found
     text = fata("ps").stdout.splitlines()
-    assert text[0].split() == ["NAME", "PID", "TARGET", "UPTIME",
-                               "ADDRESSES"], text
+    assert text[0].split() == ["NAME", "PID", "TARGET", "MIB", "UPTIME",
+                               "DEVICES", "ADDRESSES"], text
     assert len(text) == 1 + len(TARGETS), text
+
+
+@test
+def a_virtual_machine_is_listed_and_has_no_counters_to_show():
+    lib.need("qemu-system-x86_64")
+    space.tap("tap9", None)
+    for net, devices in (("tap:tap9", ["service=tap9"]),
+                         ("nat", ["service"])):
+        process = lib.start("www", "virtio", f"--ipv4={addresses['spt']}/24",
+                            namespace=space, net=net)
+        process.wait_for("serving http")
+        found, = [u for u in listed() if u["target"] == "virtio"]
+        assert found["name"] == "www" and found["devices"] == devices, found
+        assert found["pid"] == process.find("qemu-system-x86_64"), found
+        assert found["memory"] > 1 << 20 and found["addresses"] is None, found
+        assert 0 < found["uptime"] < 600, found
+        for word in "stats", "connections":
+            result = fata(word, str(found["pid"]), check=False)
+            assert result.returncode == 1, result.stdout
+            assert "QEMU" in result.stdout and "-t spt" in result.stdout, \
+                result.stdout
+        process.stop()
+        assert "virtio" not in {u["target"] for u in listed()}
 
 
 @test
@@ -306,6 +334,25 @@ def what_a_hostile_unikernel_shows_is_refused():
     os.kill(int(pid), signal.SIGCONT)
     space.run("ping", "-c", "1", addresses["unix"])
     lib.until(lambda: fata("stats", pid, check=False).returncode == 0)
+
+
+@test
+def what_a_hostile_unikernel_makes_of_its_command_line_is_harmless():
+    """On spt it is in its own memory."""
+    path = os.path.join(os.environ["XDG_RUNTIME_DIR"], "fata",
+                        f"fake.spt.{os.getpid()}")
+    fake = lib.Process(
+        sys.executable, "-c", "import fcntl, sys, time\n"
+        "f = open(sys.argv[1], 'w')\n"
+        "fcntl.lockf(f, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "time.sleep(600)", path, "--net:a\x1b[J=\"\\\n\xff")
+    fake.wait_for("held")
+    found, = [u for u in listed() if u["name"] == "fake"]
+    assert found["devices"] == ["a?[J=?????"], found
+    assert "\x1b" not in fata("ps").stdout
+    fake.stop()
+    os.unlink(path)
 
 
 @test
