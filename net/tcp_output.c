@@ -491,6 +491,24 @@ static uint32_t packet_room(const struct tcp_conn *c, uint32_t mss)
     return most < 2 * mss ? mss : most - most % mss;
 }
 
+/*
+ * Whether CWND leaves so little room that it is better to wait for more, and a
+ * larger packet: ACKs are under way that make it while two thirds of CWND are
+ * in flight. But a window is not to go unused for what may never come: only
+ * ACKs of what was sent half a round trip ago or longer come soon, and of two
+ * segments the peer may delay it.
+ */
+static bool worth_waiting(const struct tcp_conn *c, uint32_t mss, uint32_t most,
+                          uint32_t room)
+{
+    const struct tcp_sending *x = c->sending;
+    uint64_t now = c->tcp->env->loop->now, half = c->rtt.srtt / 2;
+
+    return most > mss && room < c->cc.cwnd / 3 && x != NULL &&
+           x->phase == TCP_PHASE_OPEN && !x->probe_new && now >= half &&
+           tcp_sent_has_older(&x->sent, now - half, 2 * mss);
+}
+
 /* One packet of new data, or a FIN. False if nothing more may be sent. */
 static bool send_new(struct tcp_conn *c)
 {
@@ -515,10 +533,7 @@ static bool send_new(struct tcp_conn *c)
         congestion = mss;
     uint32_t len = smaller(smaller(waiting, room), most);
     if (len > congestion) {
-        /* ACKs are under way that make room for a larger packet: wait for them
-         * while two thirds of CWND are in flight. */
-        if (most > mss && pipe > 0 && congestion < c->cc.cwnd / 3 &&
-            c->sending->phase == TCP_PHASE_OPEN && !c->sending->probe_new)
+        if (worth_waiting(c, mss, most, congestion))
             return false;
         /* RFC 6675 section 5: full segments or none. */
         if (congestion >= mss)

@@ -206,6 +206,21 @@ void tcp_sent_probed(struct tcp_sent *s)
         record_of(s, 0)->flags |= TCP_SENT_AGAIN;
 }
 
+bool tcp_sent_has_older(const struct tcp_sent *s, uint64_t at, uint32_t few)
+{
+    uint32_t older = 0;
+
+    for (uint32_t i = 0; i < s->count && older <= few; i++) {
+        const struct tcp_sent_record *r = record_of(s, i);
+        if (r->flags & TCP_SENT_SACKED)
+            continue;
+        if (r->at > at)
+            break;
+        older += r->end - start_of(s, i);
+    }
+    return older > few;
+}
+
 /* ----- Acknowledgments ----- */
 
 /* `len` bytes up to `end` of record `r` have arrived, we hear. RFC 8985

@@ -108,6 +108,10 @@ static inline uint32_t tcp_sent_pipe(const struct tcp_sent *s)
     return tcp_sent_end(s) - s->una - s->sacked - s->lost;
 }
 
+/* More than `few` bytes in flight were sent at `at` or before: their ACKs will
+ * come first. */
+bool tcp_sent_has_older(const struct tcp_sent *s, uint64_t at, uint32_t few);
+
 /* Is there a record for one more range? If not, nothing new may be sent. */
 bool tcp_sent_has_room(struct tcp_sent *s);
 

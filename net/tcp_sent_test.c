@@ -36,6 +36,21 @@ static void what_is_sent_at_once_is_one_record(void)
     CHECK_EQ(tcp_sent_end(&s), 2000);
 }
 
+static void what_was_sent_long_ago_is_told_from_what_was_not(void)
+{
+    struct tcp_sent s = ten_segments(0);
+    struct tcp_sent_news news = {0};
+
+    CHECK(tcp_sent_has_older(&s, MS(120), 299));
+    CHECK(!tcp_sent_has_older(&s, MS(120), 300));
+    CHECK(!tcp_sent_has_older(&s, MS(99), 0));
+    CHECK(!tcp_sent_has_older(&s, MS(1000), 1000));
+    /* What has arrived is nothing to wait for. */
+    CHECK(tcp_sent_sack(&s, 100, 200, &now_1000, &news));
+    CHECK(!tcp_sent_has_older(&s, MS(120), 200));
+    CHECK(tcp_sent_has_older(&s, MS(120), 199));
+}
+
 static void an_ack_tells_of_its_oldest_and_its_newest(void)
 {
     struct tcp_sent s = ten_segments(5);
@@ -426,6 +441,7 @@ static void a_scoreboard_of_few_records_claims_no_more_than_arrived(void)
 int main(void)
 {
     RUN(what_is_sent_at_once_is_one_record);
+    RUN(what_was_sent_long_ago_is_told_from_what_was_not);
     RUN(an_ack_tells_of_its_oldest_and_its_newest);
     RUN(selective_acknowledgments_cut_and_join);
     RUN(ranges_that_cannot_be_are_refused);

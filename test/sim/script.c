@@ -601,14 +601,20 @@ enum err script_try_read(struct script *s)
 
 struct script *script_new(void)
 {
+    return script_new_with(0);
+}
+
+struct script *script_new_with(uint32_t features)
+{
     struct script *s = calloc(1, sizeof *s);
     struct sim_node_options node = {.memory = 32 << 20};
+    struct sim_netif_options netif = {.features = features};
 
     if (s == NULL)
         abort();
     s->sim = sim_new(NULL);
     struct sim_link *link = sim_link_new(s->sim, NULL);
-    host_start(&s->host, s->sim, link, &node, NULL, 1);
+    host_start(&s->host, s->sim, link, &node, &netif, 1);
     memcpy(s->host_mac, s->host.netif->mac, 6);
     s->peer = sim_port_new(link, "peer", take_frame, s);
     s->peer_isn = 1000;

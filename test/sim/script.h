@@ -81,6 +81,9 @@ struct script {
 
 /* A host with a stack, and a peer that answers ARP. Peer's ISN is 1000. */
 struct script *script_new(void);
+/* The same; what the host's device does for it is of enum fata_netif_feature.
+ */
+struct script *script_new_with(uint32_t features);
 void script_free(struct script *s);
 
 /* The host listens at SCRIPT_PORT; what it accepts becomes s->flow. */

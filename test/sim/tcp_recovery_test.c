@@ -456,6 +456,43 @@ static void a_recovery_that_was_none_is_undone(void)
     end(s);
 }
 
+/* RFC 5681 section 3.1: CWND says how much may be in flight. A device that cuts
+ * is better given much at once; but a window does not wait for that until ACKs
+ * come that a peer may delay (section 4.2), or those of a round trip later. */
+static void a_device_that_cuts_leaves_no_window_unused(void)
+{
+    struct script *s =
+        script_new_with(FATA_NETIF_TX_CHECKSUM | FATA_NETIF_TX_TCP4);
+
+    script_listen(s);
+    INJECT(s, .flags = "S", .mss = MSS, .sack_permitted = true);
+    EXPECT(s, .flags = "SA", .ack = 1, .mss = MSS, .sack_permitted = true);
+    EXPECT_NONE(s, RTT);
+    INJECT(s, .flags = "A", .seq = 1, .ack = 1);
+    CHECK_EQ(fata_tcp_set_congestion(s->flow, "newreno"), OK);
+    send_ten_of(s, 100);
+    INJECT(s, ACK_OF(0), .sack = {BLOCK(1, 10)});
+    EXPECT(s, DATA(0));
+    for (uint32_t i = 10; i < 14; i++)
+        EXPECT(s, DATA(i));
+    EXPECT_NONE(s, RTT);
+    /* Congestion avoidance, at five segments. */
+    INJECT(s, ACK_OF(10));
+    CHECK_EQ(s->count, 0); /* room for one, and four more ACKs on their way */
+    INJECT(s, ACK_OF(13));
+    for (uint32_t i = 14; i < 18; i++)
+        EXPECT(s, DATA(i));
+    EXPECT_NONE(s, RTT);
+    INJECT(s, ACK_OF(14)); /* there are four more, again */
+    CHECK_EQ(s->count, 0);
+    INJECT(s, ACK_OF(15));
+    for (uint32_t i = 18; i < 21; i++)
+        EXPECT(s, DATA(i));
+    INJECT(s, ACK_OF(16)); /* that of two may be late */
+    EXPECT(s, DATA(21));
+    end(s);
+}
+
 /* ---- what comes through */
 
 enum { PORT = 80 };
@@ -605,6 +642,7 @@ int main(void)
     RUN(after_a_timeout_what_arrived_is_not_sent_again);
     RUN(a_timeout_that_was_none_is_undone);
     RUN(a_recovery_that_was_none_is_undone);
+    RUN(a_device_that_cuts_leaves_no_window_unused);
     RUN(losses_cost_no_more_than_the_reduction);
     RUN(segments_are_left_to_the_device_to_cut);
     return test_result();
