@@ -269,6 +269,20 @@ static void newreno_adds_a_segment_each_round_trip_RFC_5681_s3_1(void)
     }
 }
 
+/* Half a segment of CWND is never in flight: ACKs of a whole window do not
+ * cover it. */
+static void newreno_counts_whole_segments(void)
+{
+    struct path p = path_new(&tcp_cc_newreno, 1000, MILLISECONDS(10));
+
+    lose_at(&p, 5);
+    CHECK_EQ(p.cc.cwnd, 2500);
+    for (uint32_t segments = 2; segments < 20; segments++) {
+        CHECK_EQ(p.cc.cwnd / 1000, segments);
+        ack(&p, p.rtt, segments * 1000);
+    }
+}
+
 static void newreno_halves_what_is_in_flight_RFC_5681_s3_1(void)
 {
     for (unsigned what = TCP_CC_LOSS; what <= TCP_CC_TIMEOUT; what++) {
@@ -681,6 +695,7 @@ int main(void)
     RUN(the_threshold_is_4_to_16_ms_RFC_9406_s4_3);
     RUN(eight_samples_make_a_round_s_least_RFC_9406_s4_2);
     RUN(newreno_adds_a_segment_each_round_trip_RFC_5681_s3_1);
+    RUN(newreno_counts_whole_segments);
     RUN(newreno_halves_what_is_in_flight_RFC_5681_s3_1);
     RUN(k_is_the_cube_root_of_equation_2);
     RUN(cubic_grows_as_section_4_says_computed_in_doubles);

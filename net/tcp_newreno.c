@@ -1,14 +1,18 @@
 /* NewReno: RFC 5681, counting bytes (RFC 3465). */
 #include "net/tcp_cc.h"
 
-/* RFC 3465 section 2.1: a segment more for each window acknowledged. */
+/* RFC 3465 section 2.1: a segment more for each window acknowledged, by which
+ * we take the segments that go in it: the rest of CWND is never in flight. */
 static void avoid(struct tcp_cc *cc, const struct tcp_cc_ack *ack)
 {
     if (!ack->limited)
         return;
     cc->acked += ack->acked;
-    while (cc->acked >= cc->cwnd) {
-        cc->acked -= cc->cwnd;
+    for (;;) {
+        uint32_t window = cc->cwnd - cc->cwnd % ack->mss;
+        if (window == 0 || cc->acked < window)
+            return;
+        cc->acked -= window;
         cc->cwnd += ack->mss;
     }
 }
