@@ -370,10 +370,10 @@ static bool ack_input(struct tcp_conn *c, const struct tcp_segment *s,
     struct tcp_sent_news news = {0};
 
     /* What the ACKs before it, of the same batch, have made room for goes
-     * first, or recovery would begin with little in flight and go on so. */
-    if ((s->sack_count > 0 || duplicate) && c->sending != NULL &&
-        c->sending->phase == TCP_PHASE_OPEN && c->sending->sent.sacked == 0 &&
-        c->working)
+     * first, or recovery would begin with little in flight and go on so: what
+     * it lets go is counted ACK by ACK. */
+    if (c->working && c->sending != NULL &&
+        (s->sack_count > 0 || duplicate || c->sending->phase != TCP_PHASE_OPEN))
         tcp_send_data(c);
     if (c->sending != NULL)
         tcp_recovery_hear(c, s, &news);

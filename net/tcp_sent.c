@@ -149,8 +149,19 @@ static uint32_t cut_at(struct tcp_sent *s, uint32_t seq)
 
 /* ----- Sending ----- */
 
+/* When to record as sent now what ends at `end`: after all sent before. */
+static uint64_t in_order(struct tcp_sent *s, uint32_t end, uint64_t now)
+{
+    if (now <= s->latest_at)
+        now = s->latest_at + seq_lt(end, s->latest_end);
+    s->latest_at = now;
+    s->latest_end = end;
+    return now;
+}
+
 void tcp_sent_add(struct tcp_sent *s, uint32_t end, uint64_t now)
 {
+    now = in_order(s, end, now);
     if (s->count > 0) {
         struct tcp_sent_record *last = record_of(s, s->count - 1U);
         assert(seq_gt(end, last->end));
@@ -176,6 +187,7 @@ void tcp_sent_again(struct tcp_sent *s, uint32_t left, uint32_t right,
                     uint64_t now)
 {
     assert(seq_lt(left, right) && seq_leq(right, tcp_sent_end(s)));
+    now = in_order(s, right, now);
     (void)cut_at(s, right);
     uint32_t i = cut_at(s, left);
 

@@ -41,7 +41,7 @@ enum tcp_sent_flag {
 };
 
 struct tcp_sent_record {
-    uint64_t at;   /* when it was last sent */
+    uint64_t at;   /* when it was last sent; see tcp_sent_again */
     uint32_t end;  /* the sequence number after it */
     uint8_t flags; /* of enum tcp_sent_flag */
 };
@@ -50,9 +50,11 @@ struct tcp_sent {
     struct tcp_sent_record *records;
     uint16_t first, count; /* which of them are in use */
     uint16_t room;         /* how many there are */
-    bool mixed;    /* some may have been sent later than others behind them */
-    uint32_t una;  /* where the first begins */
-    uint32_t fack; /* the highest number that has arrived */
+    bool mixed; /* some may have been sent later than others behind them */
+    uint32_t latest_end; /* what was sent last, and when */
+    uint64_t latest_at;
+    uint32_t una;          /* where the first begins */
+    uint32_t fack;         /* the highest number that has arrived */
     uint32_t sacked, lost; /* bytes */
     uint32_t lost_from;    /* nothing before it is lost */
 };
@@ -118,7 +120,12 @@ bool tcp_sent_has_room(struct tcp_sent *s);
 /* Bytes up to `end` were sent for the first time. Needs room. */
 void tcp_sent_add(struct tcp_sent *s, uint32_t end, uint64_t now);
 
-/* [left, right), all of it in flight, was sent again. */
+/*
+ * [left, right), all of it in flight, was sent again. Of what was sent at one
+ * time RACK takes what has the higher numbers for the later (RFC 8985 section
+ * 6.2 step 2). What goes again after it, at the same time, is recorded as sent
+ * a nanosecond later: or it would be lost when that arrives.
+ */
 void tcp_sent_again(struct tcp_sent *s, uint32_t left, uint32_t right,
                     uint64_t now);
 

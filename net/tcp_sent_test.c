@@ -172,6 +172,28 @@ static void segments_sent_at_once_are_ordered_by_their_ends(void)
     CHECK_EQ(s.lost, 400);
 }
 
+/* RFC 8985 section 6.2 step 2: else its ACK would tell of a loss. */
+static void what_goes_again_went_after_what_was_new_before_it(void)
+{
+    struct tcp_sent s = ten_segments(0);
+    struct tcp_sent_news news = {0};
+
+    tcp_sent_lose(&s, 100);
+    tcp_sent_add(&s, 1100, MS(200));
+    tcp_sent_again(&s, 0, 100, MS(200));
+    tcp_sent_add(&s, 1200, MS(200));
+    CHECK(tcp_sent_sack(&s, 100, 1100, &now_1000, &news));
+    tcp_sent_ack(&s, 0, &now_1000, &news);
+    CHECK_EQ(news.latest_end, 1100);
+    (void)tcp_sent_detect(&s, news.latest_at, news.latest_end, 0, MS(250));
+    CHECK_EQ(s.lost, 0);
+    CHECK(tcp_sent_sack(&s, 1100, 1200, &now_1000, &news));
+    tcp_sent_ack(&s, 0, &now_1000, &news);
+    (void)tcp_sent_detect(&s, news.latest_at, news.latest_end, 0, MS(251));
+    CHECK_EQ(s.lost, 100);
+    tcp_sent_check(&s);
+}
+
 /* RFC 8985 section 6.2 step 2. */
 static void the_ack_of_an_earlier_transmission_is_told_apart(void)
 {
@@ -448,6 +470,7 @@ int main(void)
     RUN(ranges_half_the_space_away_are_refused);
     RUN(what_was_sent_long_before_what_arrived_is_lost);
     RUN(segments_sent_at_once_are_ordered_by_their_ends);
+    RUN(what_goes_again_went_after_what_was_new_before_it);
     RUN(the_ack_of_an_earlier_transmission_is_told_apart);
     RUN(what_arrives_after_what_was_sent_later_was_reordered);
     RUN(a_timeout_loses_the_first_and_the_old);

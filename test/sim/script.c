@@ -307,7 +307,8 @@ void script_inject(struct script *s, const struct script_segment *segment)
     put_be16(&field, (uint16_t)~plain_sum(plain_sum(0, written(&p)), tcp));
 
     sim_port_send(s->peer, written(&w));
-    sim_run(s->sim, sim_now(s->sim));
+    if (!segment->more)
+        sim_run(s->sim, sim_now(s->sim));
     s->mark = sim_now(s->sim);
 }
 

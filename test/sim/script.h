@@ -51,6 +51,7 @@ struct script_segment {
     bool not_ect;                /* expected: ecn is 0 */
     bool no_echo;                /* expected: neither "E" nor "C" */
     /* Injected only. */
+    bool more; /* what is injected next arrives together with it */
     uint16_t urgent;
     const char *options; /* as they are, padded with zeros */
     size_t options_len;

@@ -456,6 +456,27 @@ static void a_recovery_that_was_none_is_undone(void)
     end(s);
 }
 
+/* What recovery may send is counted ACK by ACK (RFC 6937 section 3.1), and
+ * what is in flight when it begins includes what the ACKs before let go
+ * (RFC 5681 section 3.2): however many arrive together. */
+static void acks_that_arrive_together_count_as_if_they_had_not(void)
+{
+    struct script *s = established();
+
+    send_ten_of(s, 40);
+    INJECT(s, ACK_OF(4), .sack = {BLOCK(5, 6)}, .more = true);
+    INJECT(s, ACK_OF(4), .sack = {BLOCK(5, 7)}, .more = true);
+    INJECT(s, ACK_OF(4), .sack = {BLOCK(5, 8)});
+    /* Slow start and limited transmit; then seven of ten (RFC 9438 s4.6). */
+    for (uint32_t i = 10; i < 20; i++)
+        EXPECT(s, DATA(i));
+    EXPECT(s, DATA(4));
+    const struct tcp_conn *c = CONTAINER_OF(s->flow, struct tcp_conn, flow);
+    CHECK(c->cc.ssthresh >= 7 * MSS);
+    CHECK(tcp_pipe(c) >= c->cc.ssthresh);
+    end(s);
+}
+
 /* RFC 5681 section 3.1: CWND says how much may be in flight. A device that cuts
  * is better given much at once; but a window does not wait for that until ACKs
  * come that a peer may delay (section 4.2), or those of a round trip later. */
@@ -642,6 +663,7 @@ int main(void)
     RUN(after_a_timeout_what_arrived_is_not_sent_again);
     RUN(a_timeout_that_was_none_is_undone);
     RUN(a_recovery_that_was_none_is_undone);
+    RUN(acks_that_arrive_together_count_as_if_they_had_not);
     RUN(a_device_that_cuts_leaves_no_window_unused);
     RUN(losses_cost_no_more_than_the_reduction);
     RUN(segments_are_left_to_the_device_to_cut);
