@@ -20,6 +20,14 @@ BENCH = $(BENCH_SRC:bench/%.c=build/bench/%)
 build/test/%: test/e2e/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $<
+# A kernel, which is linked above the memory that it says is there.
+build/test/linux_loader: test/e2e/linux_loader.c
+	@mkdir -p $(@D)
+	$(CC) -m32 -march=i686 -std=gnu17 $(WARN) -Os -ffreestanding -fno-pic \
+	    -fno-stack-protector -fno-asynchronous-unwind-tables -mno-sse -mno-mmx \
+	    -fno-tree-loop-distribute-patterns -no-pie -nostdlib -static \
+	    -Wl,-n,-z,noexecstack,--build-id=none,--no-warn-rwx-segments \
+	    -Wl,-Ttext=0x4000000 -o $@ $<
 build/bench/%: bench/%.c build/host/libfata.a
 	@mkdir -p $(@D)
 	$(CC) $(BASE_CFLAGS) $(CFLAGS) -o $@ $< build/host/libfata.a $(LIBS)

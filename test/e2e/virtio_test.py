@@ -229,6 +229,30 @@ def devices_may_be_named_on_the_command_line():
                     namespace=ns))
 
 
+def entered_as_linux(machine, name, words, *more, namespace=None):
+    loader = os.path.join(ROOT, "build/test/linux_loader")
+    assert os.path.exists(loader), f"{loader}: `make peers` builds it"
+    return qemu(machine, loader, "", *more, "-initrd",
+                f"{image(name, 'virtio')} {words}", namespace=namespace,
+                memory="96M")
+
+
+@test
+def it_is_entered_by_the_boot_protocol_of_linux():
+    # As by a Firecracker that knows no PVH, which names devices like this.
+    process = entered_as_linux(
+        "pc", "hello", "reboot=k panic=1 pci=off nomodule -- --count=2")
+    process.wait_for(r"linux_loader: entering")
+    process.wait_for(r"\(2 of 2\)")
+    assert process.wait(60) == 0, process.output()
+    ns = network()
+    serves(ns, entered_as_linux(
+        "microvm,acpi=off", "www", "reboot=k panic=1 pci=off root=/dev/vda ro "
+        f"ip={GUEST}::{HOST}:255.255.255.0::eth0:off "
+        "virtio_mmio.device=512@0xfeb00e00:12 -- --port=8080",
+        *net("microvm"), namespace=ns), 8080)
+
+
 def refused(append, *more, status=3, machine="microvm", name="www"):
     process = qemu(machine, image(name, "virtio"), append, "-device",
                    "isa-debug-exit,iobase=0x501,iosize=4", *more)
