@@ -63,7 +63,7 @@ static void do_something(void)
         break;
     case 1:
         model.events = what;
-        virtio_acknowledge(&device);
+        (void)virtio_acknowledge(&device);
         break;
     default:
         for (int i = 0; i <= what >> 5; i++)

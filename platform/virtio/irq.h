@@ -8,7 +8,8 @@
  * the sleep at once.
  *
  * The boot code attaches each device it found, by a message (MSI-X) or its
- * line. One that can have neither is looked at every IRQ_POLL nanoseconds.
+ * line; what a device is said to have is believed once it has come. One that can
+ * have neither is looked at every IRQ_POLL nanoseconds.
  */
 #ifndef PLATFORM_VIRTIO_IRQ_H
 #define PLATFORM_VIRTIO_IRQ_H

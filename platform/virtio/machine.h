@@ -49,6 +49,9 @@ struct machine_device {
     struct virtio_device device;
     bool has_line;
     uint32_t line;
+    bool attached; /* to an interrupt */
+    uint8_t irq;   /* that one */
+    bool doubted;  /* the line may be another: it was never heard of */
 };
 
 /*
@@ -61,6 +64,9 @@ size_t machine_devices(struct platform *platform, const struct cmdline *cmdline,
 
 /* Interrupts by message, where the device can. */
 MUST_USE bool machine_message(struct virtio_device *device);
+
+/* Else the line that it is said to have, if it was not found with one. */
+MUST_USE bool machine_line(struct virtio_device *device, uint32_t *line);
 
 /* How to attach a device that is missing, to end a sentence. */
 const char *machine_remedy(uint32_t kind);

@@ -17,6 +17,7 @@ enum {
     DEVICES = 32, /* the most that are looked at */
     ARGUMENTS = BOOTARGS_BYTES,
     LOOKS = 32,
+    QUIET_TRIES = 16,
 };
 
 struct platform {
@@ -30,10 +31,8 @@ struct platform {
     size_t device_count;
     /* By manifest entry: the device, or NULL. */
     struct virtio_device *attached[PLATFORM_HANDLES];
-    /* By interrupt: the device whose line it is, or NULL. */
-    struct virtio_device *lines[IRQ_MAX];
-    bool polled;    /* a device cannot interrupt */
-    bool from_disk; /* we were loaded from one, which the BIOS has first */
+    unsigned polled; /* devices that cannot interrupt, or never have */
+    bool from_disk;  /* we were loaded from one, which the BIOS has first */
     struct virtio_device *rng;
     struct virtio_console *console;
 };
@@ -61,18 +60,32 @@ static uint32_t kind_of(enum virtio_id id)
     return id == VIRTIO_NET ? SOLO5_DEVICE_NET : SOLO5_DEVICE_BLOCK;
 }
 
+/* The interrupt of its line, which others may have as well. */
+static bool attach_line(const struct platform *platform,
+                        struct machine_device *device)
+{
+    for (size_t i = 0; i < platform->device_count; i++) {
+        const struct machine_device *other = &platform->devices[i];
+        if (other->attached && other->line == device->line) {
+            device->irq = other->irq;
+            return true;
+        }
+    }
+    return irq_attach_line(device->line, &device->irq);
+}
+
 /* Have the device end our sleep. */
 static void attach_interrupt(struct platform *platform,
                              struct machine_device *device)
 {
-    uint8_t irq;
-
     if (machine_message(&device->device))
         return;
-    if (device->has_line && irq_attach_line(device->line, &irq))
-        platform->lines[irq] = &device->device;
-    else
-        platform->polled = true;
+    /* What firmware noted may be for another interrupt controller. */
+    device->doubted = !device->has_line;
+    if (device->doubted)
+        device->has_line = machine_line(&device->device, &device->line);
+    device->attached = device->has_line && attach_line(platform, device);
+    platform->polled += !device->attached || device->doubted;
 }
 
 /* Say that the devices are not those of the manifest, and end. */
@@ -303,14 +316,36 @@ static uint64_t look(struct platform *platform, uint64_t deadline)
     return ready;
 }
 
+/* Have devices with these interrupts lower their lines. True: to be repeated,
+ * since one of several may have raised a line that another held. */
+static bool lower(struct platform *platform, uint32_t irqs)
+{
+    uint32_t seen = 0;
+    bool any = false, shared = false;
+
+    for (size_t i = 0; i < platform->device_count; i++) {
+        struct machine_device *device = &platform->devices[i];
+        uint32_t irq = UINT32_C(1) << device->irq;
+        if (!device->attached || (irqs & irq) == 0)
+            continue;
+        shared = shared || (seen & irq) != 0;
+        seen |= irq;
+        if (!virtio_acknowledge(&device->device))
+            continue;
+        any = true;
+        platform->polled -= device->doubted;
+        device->doubted = false;
+    }
+    return any && shared;
+}
+
 /* After a sleep: what has something to tell lowers its line. */
 static void acknowledge(struct platform *platform)
 {
-    for (uint32_t those = irq_came(); those != 0; those &= those - 1) {
-        struct virtio_device *device = platform->lines[__builtin_ctz(those)];
-        if (device != NULL)
-            virtio_acknowledge(device);
-    }
+    uint32_t irqs = irq_came();
+
+    for (int i = 0; i < QUIET_TRIES && irqs != 0 && lower(platform, irqs); i++)
+        ;
 }
 
 uint64_t platform_wait(struct platform *platform, uint64_t deadline)
@@ -326,7 +361,7 @@ uint64_t platform_wait(struct platform *platform, uint64_t deadline)
         ready = virtio_arm(platform);
     if (ready != 0)
         return ready;
-    if (platform->polled)
+    if (platform->polled > 0)
         deadline = time_min(deadline, time_add(platform->now, IRQ_POLL));
     machine_sleep(deadline);
     acknowledge(platform);

@@ -16,10 +16,12 @@ enum {
     PCI_BAR = 0x10,
     PCI_SUBSYSTEM = 0x2c,
     PCI_CAPABILITIES = 0x34,
+    PCI_LINE = 0x3c, /* and the pin above it */
 
     COMMAND_MEMORY = 1 << 1,
     COMMAND_MASTER = 1 << 2,
     COMMAND_NO_LINE = 1 << 10,
+    LINE_END = 16,
     STATUS_CAPABILITIES = 1 << 20,
 
     VENDOR_VIRTIO = 0x1af4,
@@ -288,7 +290,8 @@ bool virtio_pci_probe(struct virtio_device *device, struct platform *platform,
 
     uint32_t command = function_get(device, PCI_COMMAND);
     function_put(device, PCI_COMMAND,
-                 (command & UINT16_MAX) | COMMAND_MEMORY | COMMAND_MASTER);
+                 (command & UINT16_MAX) | COMMAND_MEMORY | COMMAND_MASTER |
+                     COMMAND_NO_LINE);
     if ((command & STATUS_CAPABILITIES) != 0)
         read_capabilities(device);
     if (device->common != 0 && device->notify_base != 0 && device->isr != 0)
@@ -314,8 +317,19 @@ bool virtio_pci_message(struct virtio_device *device, uint64_t address,
     uint32_t control = function_get(device, device->msix);
     function_put(device, device->msix,
                  (control & ~(uint32_t)MSIX_MASK) | (uint32_t)MSIX_ENABLE);
-    uint32_t command = function_get(device, PCI_COMMAND) & UINT16_MAX;
-    function_put(device, PCI_COMMAND, command | COMMAND_NO_LINE);
     device->has_message = true;
+    return true;
+}
+
+bool virtio_pci_line(struct virtio_device *device, uint32_t *line)
+{
+    uint32_t at = function_get(device, PCI_LINE);
+    uint32_t command = function_get(device, PCI_COMMAND) & UINT16_MAX;
+
+    /* None is 0 or 255, or has no pin. */
+    *line = at & UINT8_MAX;
+    if (*line == 0 || *line >= LINE_END || (at >> 8 & UINT8_MAX) == 0)
+        return false;
+    function_put(device, PCI_COMMAND, command & ~(uint32_t)COMMAND_NO_LINE);
     return true;
 }

@@ -132,10 +132,11 @@ uint64_t virtio_config64(struct virtio_device *device, uint32_t offset)
     return value;
 }
 
-void virtio_acknowledge(struct virtio_device *device)
+bool virtio_acknowledge(struct virtio_device *device)
 {
     uint32_t events = device->transport->acknowledge(device);
 
     if ((events & VIRTIO_EVENT_CONFIG) != 0)
         device->changed = true;
+    return events != 0;
 }

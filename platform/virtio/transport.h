@@ -165,10 +165,17 @@ MUST_USE bool virtio_pci_message(struct virtio_device *device, uint64_t address,
                                  uint32_t data);
 
 /*
- * Called for a device whose line has interrupted, in a handler or after it.
- * Devices that interrupt by message need none of it.
+ * Have a device on PCI interrupt by the line that firmware says it has, as ISA
+ * numbers them. False: it has none. Until then it has no interrupts at all.
  */
-void virtio_acknowledge(struct virtio_device *device);
+MUST_USE bool virtio_pci_line(struct virtio_device *device, uint32_t *line);
+
+/*
+ * Called for a device whose line has interrupted, in a handler or after it.
+ * Devices that interrupt by message need none of it. False: it was not this one
+ * that did.
+ */
+bool virtio_acknowledge(struct virtio_device *device);
 
 /*
  * Handles with input now: cheap, to be asked before each sleep, and while

@@ -158,6 +158,26 @@ static void a_device_can_interrupt_by_message(void)
     CHECK(!virtio_pci_message(&device, 1, 2));
 }
 
+static void a_device_interrupts_by_the_line_that_firmware_noted(void)
+{
+    uint32_t line;
+
+    begin(1, 0);
+    CHECK_EQ(model.function[5] & 4, 4);
+    function_set(0x3c, 11 | 1 << 8, 2);
+    CHECK(virtio_pci_line(&device, &line));
+    CHECK_EQ(line, 11);
+    CHECK_EQ(model.function[5] & 4, 0);
+
+    const uint16_t none[] = {0, 11, 1 << 8, 255 | 1 << 8, 16 | 1 << 8};
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        begin(1, 0);
+        function_set(0x3c, none[i], 2);
+        CHECK(!virtio_pci_line(&device, &line));
+        CHECK_EQ(model.function[5] & 4, 4);
+    }
+}
+
 static void configuration_is_read_in_one_piece(void)
 {
     for (int way = 0; way < 2; way++) {
@@ -194,8 +214,9 @@ static void a_device_that_asks_to_be_reset_is_dead(void)
         } else {
             /* By its line it says that something has changed. */
             model.events = VIRTIO_EVENT_CONFIG;
-            virtio_acknowledge(&device);
+            CHECK(virtio_acknowledge(&device));
             CHECK_EQ(model.events, 0);
+            CHECK(!virtio_acknowledge(&device));
             CHECK_EQ(virtio_arm(&platform), 1 << 5);
         }
         CHECK(device.dead && model.status == 0);
@@ -213,6 +234,7 @@ int main(void)
     RUN(capabilities_that_go_round_end);
     RUN(registers_out_of_reach_are_not_used);
     RUN(a_device_can_interrupt_by_message);
+    RUN(a_device_interrupts_by_the_line_that_firmware_noted);
     RUN(configuration_is_read_in_one_piece);
     RUN(a_device_that_asks_to_be_reset_is_dead);
     return test_result();

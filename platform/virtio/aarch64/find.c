@@ -53,6 +53,12 @@ bool machine_message(struct virtio_device *device)
     return false;
 }
 
+bool machine_line(struct virtio_device *device, uint32_t *line)
+{
+    (void)device, (void)line;
+    return false;
+}
+
 const char *machine_remedy(uint32_t kind)
 {
     if (kind == VIRTIO_NET)

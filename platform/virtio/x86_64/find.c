@@ -192,6 +192,11 @@ bool machine_message(struct virtio_device *device)
            virtio_pci_message(device, message.address, message.data);
 }
 
+bool machine_line(struct virtio_device *device, uint32_t *line)
+{
+    return device->access != NULL && virtio_pci_line(device, line);
+}
+
 const char *machine_remedy(uint32_t kind)
 {
     if (kind == VIRTIO_NET)
