@@ -33,7 +33,8 @@ SIM_SRC = $(filter-out %_test.c %_fuzz.c platform/sim/runner.c,\
 UNIT_SRC = $(wildcard $(LIB_DIRS:%=%/*_test.c) abi/*_test.c tool/*_test.c \
              tool/audit/*_test.c \
              tender/*/*_test.c platform/*_test.c platform/sim/*_test.c \
-             platform/virtio/*_test.c platform/virtio/x86_64/*_test.c \
+             platform/spt/*_test.c platform/virtio/*_test.c \
+             platform/virtio/x86_64/*_test.c \
              platform/cpu/*/*_test.c \
              test/sim/*_test.c sockets/*_test.c)
 FUZZ_SRC = $(wildcard $(LIB_DIRS:%=%/*_fuzz.c) tender/*/*_fuzz.c \

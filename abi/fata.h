@@ -47,6 +47,8 @@ enum {
     FATA_ANSWER_RINGS = 12, /* spt. struct fata_ring for each such device */
     /* spt. u32 1: mprotect is allowed, to take all access to pages away. */
     FATA_ANSWER_GUARDS = 13,
+    /* spt. u64: the address of the kernel's vDSO, as its processes get it. */
+    FATA_ANSWER_VDSO = 14,
 
     /* Of the answers' note: what the image understands. */
     FATA_WANTS_NET = 1,     /* FATA_ANSWER_NET */

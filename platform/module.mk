@@ -15,8 +15,8 @@ spt_key = $(shell sed -n 's/^$(1) = //p' platform/spt/target)
 CONFORMANCE_SPT_SRC = platform/conformance.c platform/main.c \
                       platform/counters.c platform/devices.c \
                       platform/siblings.c random/csprng.c \
-                      $(wildcard $(call spt_key,sources)) \
-                      $(filter-out %_test.c %_fuzz.c,$(wildcard base/*.c))
+                      $(filter-out %_test.c %_fuzz.c,\
+                        $(wildcard $(call spt_key,sources) base/*.c))
 CONFORMANCE_SPT_OBJ = $(CONFORMANCE_SPT_SRC:%.c=build/spt/%.o) \
                       $(LIB_ASM:%.S=build/spt/%.o)
 
@@ -38,6 +38,7 @@ build/san/platform/conformance_test: build/san/platform/conformance.unix \
 build/san/platform/vnet_test: build/san/platform/vnet.o
 build/san/platform/ring_test: build/san/platform/ring.o build/san/platform/vnet.o
 build/san/platform/spin_test: build/san/platform/spin.o
+build/san/platform/spt/vdso_test: build/san/platform/spt/vdso.o
 build/san/platform/siblings_test: build/san/platform/siblings.o
 build/fuzz/platform/vnet_fuzz: build/fuzz/platform/vnet.o
 build/san/platform/cpu/x86_64/paging_test: build/san/platform/cpu/x86_64/paging.o

@@ -17,6 +17,15 @@ struct EPOLL_PACKED epoll_event {
     uint64_t data;
 };
 
+/* As the kernel has them on 64-bit processors. */
+struct timespec64 {
+    int64_t seconds;
+    int64_t nanoseconds;
+};
+
+/* Like the system call clock_gettime, but without entering the kernel. */
+typedef int spt_clock_gettime(int clock, struct timespec64 *time);
+
 /* The rings of a network device, if it has any. */
 struct spt_ring {
     struct ring ring;
@@ -27,8 +36,9 @@ struct platform {
     const struct solo5_spt_boot_info *info;
     const struct solo5_manifest *manifest;
     struct arena memory;
-    uint64_t now;    /* as last asked for */
-    bool has_waited; /* since then */
+    spt_clock_gettime *clock_gettime; /* the vDSO's; NULL if there is none */
+    uint64_t now;                     /* as last asked for */
+    bool has_waited;                  /* since then */
     struct spin spin;
     bool waits;           /* by epoll_pwait2, without the timer */
     uint64_t timer;       /* when the timer fires; TIME_NEVER if not armed */

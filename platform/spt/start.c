@@ -7,6 +7,7 @@
 #include "platform/freestanding/libc.h"
 #include "platform/spt/spt.h"
 #include "platform/spt/syscall.h"
+#include "platform/spt/vdso.h"
 
 enum {
     STACK_BYTES = 128 * 1024, /* for the loop and start-up; pages on use */
@@ -18,6 +19,22 @@ extern uint8_t spt_image_end[];
 static struct platform platform;
 
 _Noreturn void spt_start(const struct solo5_spt_boot_info *info);
+
+/* The clock that need not enter the kernel; a stock tender does not say. */
+static spt_clock_gettime *find_clock(void)
+{
+    struct reader r = reader_of(solo5_answer(FATA_ANSWER_VDSO));
+    uint64_t vdso = get_le64(&r);
+    size_t found = 0;
+
+    if (vdso != 0)
+        found =
+            vdso_find(bytes_of(solo5_at(vdso), VDSO_MOST), VDSO_CLOCK_GETTIME);
+    if (found == 0)
+        return NULL;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    return (spt_clock_gettime *)(vdso + found);
+}
 
 /* It sets the canary that it would itself be checked against. */
 __attribute__((no_stack_protector)) _Noreturn void spt_start(
@@ -41,6 +58,7 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
     platform.timer = TIME_NEVER;
     platform.waits = solo5_answer(FATA_ANSWER_WAIT).len > 0;
     platform.flushes = solo5_answer(FATA_ANSWER_BLOCK_FLUSH).len > 0;
+    platform.clock_gettime = find_clock();
     platform.entropy = solo5_answer(FATA_ANSWER_ENTROPY);
     platform_exit(&platform, platform_main(&platform));
 }

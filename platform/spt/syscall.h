@@ -26,6 +26,7 @@ enum {
     SYS_TIMERFD_SETTIME = 286,
     SYS_EPOLL_PWAIT2 = 441,
 };
+#define VDSO_CLOCK_GETTIME TEXT("__vdso_clock_gettime")
 #elif defined(__aarch64__)
 enum {
     SYS_EPOLL_PWAIT = 22,
@@ -40,6 +41,7 @@ enum {
     SYS_MPROTECT = 226,
     SYS_EPOLL_PWAIT2 = 441,
 };
+#define VDSO_CLOCK_GETTIME TEXT("__kernel_clock_gettime")
 #else
 #error "the system calls of this processor's kernel are not known yet"
 #endif

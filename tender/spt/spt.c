@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -173,10 +174,13 @@ static void answer_rings(struct writer *w, const struct image *image)
 static bool answer(const struct launch *launch, const struct guest *guest,
                    const struct agreed *agreed)
 {
-    uint8_t text[64 + FATA_RINGS_MAX * sizeof(struct fata_ring)];
+    const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
+    uint8_t text[80 + FATA_RINGS_MAX * sizeof(struct fata_ring)];
     struct writer w = WRITER(text);
 
     answer_rings(&w, &launch->image);
+    if (vdso != 0)
+        answer_put(&w, FATA_ANSWER_VDSO, bytes_of(&vdso, sizeof(vdso)));
     if (agreed->waits)
         answer_put_number(&w, FATA_ANSWER_WAIT, 1);
     if (agreed->thread != 0)
