@@ -26,6 +26,17 @@ void *arena_take(struct arena *arena, size_t size, size_t align)
     return taken;
 }
 
+void arena_scatter(struct arena *arena, uint64_t random)
+{
+    enum { SMALL = 8 << 20, SHARE = 64, STEP = 64 };
+    size_t most = arena->room / SHARE;
+
+    if (arena->room < SMALL)
+        return;
+    arena->at += random % (most / STEP) * STEP;
+    arena->room -= most;
+}
+
 void *arena_take_array(struct arena *arena, size_t size, size_t count,
                        size_t align)
 {

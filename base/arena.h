@@ -21,6 +21,13 @@ struct arena {
 };
 
 /*
+ * Have the arena begin anywhere in its first 64th, as `random` says, and hold
+ * a 64th less, wherever that is. Whoever can write where he should not must
+ * then guess where. A small arena is left as it is.
+ */
+void arena_scatter(struct arena *arena, uint64_t random);
+
+/*
  * `size` bytes of zeroed memory, aligned to `align` (a power of two), for good.
  * NULL if the arena has not that much left; it is then unchanged.
  */

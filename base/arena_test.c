@@ -1,6 +1,8 @@
 /* Tests of base/arena.h. */
 #include "base/arena.h"
 
+#include <stdlib.h>
+
 #include "test/test.h"
 
 static _Alignas(64) uint8_t memory[4096];
@@ -54,6 +56,36 @@ static void what_is_dirty_is_zeroed_when_taken(void)
     CHECK(dirty[0] == 0 && dirty[63] == 0 && dirty[64] == 0xff);
 }
 
+static void a_scattered_arena_begins_anywhere_and_stays_within(void)
+{
+    enum { ROOM = 16 << 20 };
+    uint8_t *region = malloc(ROOM);
+    uint8_t *lowest = region + ROOM, *highest = region;
+    uint64_t random = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        struct arena arena = {.at = region, .room = ROOM};
+        random += UINT64_C(0x9e3779b97f4a7c15);
+        arena_scatter(&arena, random);
+        CHECK_EQ(arena.room, ROOM - ROOM / 64);
+        CHECK(arena.at >= region && arena.at + arena.room <= region + ROOM);
+        CHECK_EQ((arena.at - region) % 64, 0);
+        lowest = arena.at < lowest ? arena.at : lowest;
+        highest = arena.at > highest ? arena.at : highest;
+    }
+    CHECK(lowest < region + ROOM / 64 / 10);
+    CHECK(highest > region + ROOM / 64 / 10 * 9);
+    free(region);
+}
+
+static void a_small_arena_is_not_scattered(void)
+{
+    struct arena arena = {.at = memory, .room = sizeof memory};
+
+    arena_scatter(&arena, 12345);
+    CHECK(arena.at == memory && arena.room == sizeof memory);
+}
+
 static void a_share_is_what_is_asked_for_as_far_as_there_is_memory(void)
 {
     const struct arena arena = {.at = memory, .room = 1000};
@@ -79,6 +111,8 @@ int main(void)
     RUN(too_much_is_refused_and_changes_nothing);
     RUN(arrays_whose_size_overflows_are_refused);
     RUN(what_is_dirty_is_zeroed_when_taken);
+    RUN(a_scattered_arena_begins_anywhere_and_stays_within);
+    RUN(a_small_arena_is_not_scattered);
     RUN(a_share_is_what_is_asked_for_as_far_as_there_is_memory);
     RUN(a_share_is_never_below_what_is_sensible);
     return test_result();

@@ -34,8 +34,8 @@ __attribute__((no_stack_protector)) void *solo5_set_canary(void)
     struct reader r = reader_of(solo5_answer(FATA_ANSWER_CANARY));
     uint64_t canary = get_le64(&r);
 
-    if (r.failed && !random_from_cpu(&canary))
-        canary = cpu_ticks() * 0x9e3779b97f4a7c15;
+    if (r.failed)
+        canary = random_place();
     /* A zero byte, at which a copied string would have stopped. */
     canary &= ~UINT64_C(0xff);
     freestanding_canary = canary;

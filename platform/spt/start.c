@@ -4,6 +4,7 @@
  */
 #include "base/small.h"
 
+#include "platform/cpu/random.h"
 #include "platform/freestanding/libc.h"
 #include "platform/spt/spt.h"
 #include "platform/spt/syscall.h"
@@ -55,6 +56,7 @@ __attribute__((no_stack_protector)) _Noreturn void spt_start(
     platform.memory =
         (struct arena){.at = spt_image_end,
                        .room = (size_t)(info->mem_size - end - STACK_BYTES)};
+    arena_scatter(&platform.memory, random_place());
     platform.timer = TIME_NEVER;
     platform.waits = solo5_answer(FATA_ANSWER_WAIT).len > 0;
     platform.flushes = solo5_answer(FATA_ANSWER_BLOCK_FLUSH).len > 0;

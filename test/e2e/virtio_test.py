@@ -44,10 +44,10 @@ static void call(const void *code)
 int attack_main(struct fata_env *env, const char *what)
 {
     uint8_t stack[] = {0xc3};
-    uint8_t *code;
+    uint8_t *code, *where = stack;
     int (*self)(struct fata_env *, const char *) = attack_main;
     memcpy(&code, &self, sizeof self);
-    fata_print(env, "attack: %s\\n", what);
+    fata_print(env, "attack: %s, stack at %p\\n", what, (void *)where);
     switch (what[0]) {
     case 'r': return *(volatile int *)null;
     case 'w': *(volatile int *)null = 1; break;
@@ -337,6 +337,7 @@ def attacks_on_its_own_memory_end_it_and_say_where():
         with open(os.path.join(where, name), "w", encoding="utf-8") as f:
             f.write(text)
     command(FATA, "build", "-t", "virtio", cwd=where, timeout=300)
+    stacks = set()
     for what, expected in (
             ("read", "reading 0x0, the null page"),
             ("write", "writing to 0x0, the null page"),
@@ -353,11 +354,14 @@ def attacks_on_its_own_memory_end_it_and_say_where():
         assert got.returncode == 255, (what, got.stdout)
         assert re.search(expected, got.stdout), (what, got.stdout)
         assert "it worked" not in got.stdout, got.stdout
+        stacks.add(re.search(r"stack at (0x\w+)", got.stdout).group(1))
         place = re.search(r"trap: .* at (0x\w+)", got.stdout)
         if what in ("read", "code", "undefined"):
             line = command("addr2line", "-e", ".fata/virtio/attack.virtio."
                            "debug", place.group(1), cwd=where).stdout
             assert "attack.c:" in line, (what, line, got.stdout)
+    # It has to be guessed where it is: of 32,768 places.
+    assert len(stacks) > 5, stacks
 
 
 run(setup)

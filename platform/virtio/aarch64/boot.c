@@ -235,10 +235,8 @@ static void set_memory(struct bytes tree)
 
 static void set_canary(void)
 {
-    uint64_t canary;
+    uint64_t canary = random_place();
 
-    if (!random_from_cpu(&canary))
-        canary = cpu_ticks() * 0x9e3779b97f4a7c15;
     /* What the machine gave us, without giving it away. */
     for (size_t i = 0; i < seeds; i++)
         canary = (canary ^ seed[i]) * 0x9e3779b97f4a7c15;

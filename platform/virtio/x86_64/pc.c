@@ -4,7 +4,7 @@
  */
 #include "base/small.h"
 
-#include "platform/cpu/x86_64/random.h"
+#include "platform/cpu/random.h"
 #include "platform/cpu/x86_64/traps.h"
 #include "platform/freestanding/libc.h"
 #include "platform/virtio/io.h"
@@ -58,6 +58,7 @@ static struct {
 static struct boot boot;
 static struct paging paging;
 static struct arena memory;
+static uint64_t memory_end;
 static struct acpi acpi;
 static bool has_serial, has_tables;
 
@@ -134,7 +135,7 @@ uintptr_t pc_map(uint64_t physical, uint64_t size)
         return 0;
     to = (to + PAGING_PAGE - 1) & ~(uint64_t)(PAGING_PAGE - 1);
     /* Registers are never in memory that is ours. */
-    if (from < (uint64_t)(uintptr_t)memory.at + memory.room && to > MIB)
+    if (from < memory_end && to > MIB)
         return 0;
     if (!paging_map(&paging, from, to,
                     PAGING_READ | PAGING_WRITE | PAGING_DEVICE))
@@ -213,6 +214,8 @@ static void set_memory(void)
     memory = (struct arena){.at = boot_image_end, .room = end - image_end};
     if (boot.way != BOOT_LINUX)
         memory.dirty = firmware_start(image_end, end);
+    memory_end = end;
+    arena_scatter(&memory, random_place());
     paging_init(&paging, &memory);
     if (!map_all(end))
         freestanding_die(TEXT("not enough memory for page tables: give the "
@@ -225,12 +228,9 @@ static void set_memory(void)
 
 static void set_canary(void)
 {
-    uint64_t canary;
-
-    if (!random_from_cpu(&canary))
-        canary = cpu_ticks() * 0x9e3779b97f4a7c15;
     /* A zero byte, at which a copied string would have stopped. */
-    canary &= ~UINT64_C(0xff);
+    uint64_t canary = random_place() & ~UINT64_C(0xff);
+
     freestanding_canary = canary;
     thread_area.canary = canary;
     thread_area.self = &thread_area;
