@@ -1,6 +1,7 @@
 /* What hvt images do with an x86-64 processor: see platform/hvt/hvt.h. */
 #include "base/small.h"
 
+#include "platform/cpu/random.h"
 #include "platform/cpu/x86_64/paging.h"
 #include "platform/cpu/x86_64/traps.h"
 #include "platform/freestanding/libc.h"
@@ -52,6 +53,7 @@ void hvt_protect(struct platform *platform, uint64_t stack)
         {stack - PAGING_PAGE, stack, PAGING_NONE},
     };
 
+    arena_scatter(&platform->memory, random_place());
     paging_init(&paging, &platform->memory);
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         if (!paging_map(&paging, parts[i].from, parts[i].to, parts[i].rights))
