@@ -270,9 +270,7 @@ static int set_value(const struct bootargs *args, struct bootarg *arg,
 static struct bootarg *find(const struct bootargs *args, struct bytes name)
 {
     for (size_t i = 0; i < args->count; i++) {
-        const char *known = args->table[i].name;
-        if (name.len > 0 && name.at[0] == (uint8_t)known[0] &&
-            bytes_equal(name, bytes_of_string(known)))
+        if (bytes_are(name, args->table[i].name))
             return &args->table[i];
     }
     /* So engines call it that start MirageOS's unikernels, and ours as such. */

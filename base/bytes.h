@@ -78,6 +78,16 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* Whether `b` is the C string `s`, as far as that has to be read to know. */
+static inline bool bytes_are(struct bytes b, const char *s)
+{
+    size_t i = 0;
+
+    while (i < b.len && s[i] != '\0' && b.at[i] == (uint8_t)s[i])
+        i++;
+    return i == b.len && s[i] == '\0';
+}
+
 /* Consumes bytes from the front. Once `failed`, it is empty and stays so. */
 struct reader {
     struct bytes rest;

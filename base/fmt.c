@@ -364,7 +364,7 @@ bool fmt_parse_duration(struct bytes text, uint64_t *ns)
     if (text.len == 0)
         unit = SECONDS(1);
     for (size_t i = 0; i < COUNT_OF(units); i++) {
-        if (bytes_equal(text, bytes_of_string(units[i].name)))
+        if (bytes_are(text, units[i].name))
             unit = units[i].ns;
     }
     if (unit == 0 || !fraction_of(part, unit, &fraction))

@@ -47,7 +47,7 @@ static bool read_entry(struct bytes entry, struct bytes *name,
     if (name->len == 0)
         return false;
     for (size_t i = 0; i < COUNT_OF(level_names); i++) {
-        if (bytes_equal(entry, bytes_of_string(level_names[i]))) {
+        if (bytes_are(entry, level_names[i])) {
             *level = (enum log_level)i;
             return true;
         }
@@ -64,8 +64,7 @@ static void apply_spec(const struct log *log, struct log_source *source)
     source->level = log->standard;
     while (rest.len > 0) {
         if (read_entry(take_up_to(&rest, ','), &name, &level) &&
-            (bytes_equal(name, TEXT("*")) ||
-             bytes_equal(name, bytes_of_string(source->name))))
+            (bytes_equal(name, TEXT("*")) || bytes_are(name, source->name)))
             source->level = level;
     }
 }

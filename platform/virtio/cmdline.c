@@ -295,7 +295,7 @@ static bool is_for_a_kernel(const struct word *word)
     if (name.at[0] != '-' && contains(name, '.'))
         return true;
     for (size_t i = 0; i < COUNT_OF(keys); i++)
-        if (bytes_equal(name, bytes_of_string(keys[i])))
+        if (bytes_are(name, keys[i]))
             return true;
     return false;
 }
