@@ -523,8 +523,7 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
                       bool duplicate)
 {
     struct tcp_sending *x = c->sending;
-    uint32_t delivered = news->delivered, lost = x->sent.lost;
-    bool left = false;
+    uint32_t delivered = news->delivered, lost = x->sent.lost, counts = acked;
 
     if (news->latest_at > x->rack_at ||
         (news->latest_at == x->rack_at && news->latest_at != 0 &&
@@ -544,9 +543,14 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
     if ((s->flags & TCP_ECE) && c->ecn && x->phase == TCP_PHASE_OPEN &&
         seq_gt(c->snd_una, c->recover))
         enter_cwr(c, flight_size(c));
+    if (x->phase != TCP_PHASE_OPEN)
+        counts = delivered; /* what came before was counted then, or lost */
     if (x->phase != TCP_PHASE_OPEN && is_past(c)) {
+        /* RFC 3465 section 2.3, of slow start after a timeout: this ACK may be
+         * of what arrived long ago. */
+        if (x->phase == TCP_PHASE_LOSS)
+            counts = smaller(counts, c->mss);
         leave(c);
-        left = true;
     }
 
     if (c->sack)
@@ -561,8 +565,8 @@ void tcp_recovery_act(struct tcp_conn *c, const struct tcp_segment *s,
 
     if (is_reducing(x))
         reduce_in_proportion(c, delivered, acked > 0 && !fresh_loss);
-    else if (!left && acked > 0) /* RFC 3042: not by duplicates */
-        grow(c, news, x->phase == TCP_PHASE_LOSS ? delivered : acked);
+    else if (acked > 0) /* RFC 3042: not by duplicates */
+        grow(c, news, counts);
     /* It stays close behind, or it would seem to lie ahead one day. */
     if (x->phase == TCP_PHASE_OPEN && seq_gt(c->snd_una, c->recover))
         c->recover = c->snd_una - 1;
