@@ -4,6 +4,7 @@ own. Prints `ok SENTENCE` or `not ok SENTENCE`; exits 1 if one failed.
 
 test: limit 400
 """
+import fcntl
 import hashlib
 import json
 import os
@@ -980,6 +981,47 @@ def a_disk_that_is_not_attached_is_asked_for(tmp):
     with open(os.path.join(folder, "image"), "wb") as f:
         f.truncate(1 << 20)
     good("run", "--block", "disk=image", cwd=folder)
+
+
+@test
+def a_disk_that_cannot_be_one_is_explained_whoever_would_open_it(tmp):
+    folder = project(tmp, 'cfg_main("app.c", "app_main", cfg_block("disk"));',
+                     parameters=", struct fata_block *disk",
+                     code='(void)env; return disk == NULL;')
+    for name, size in (("empty", 0), ("odd", 1000), ("image", 1 << 20)):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.truncate(size)
+    for target in ("unix", "virtio"):
+        good("build", "-t", target, cwd=folder)
+        for file, said in ((".", "it is a folder"), ("empty", "truncate -s 64M"),
+                           ("odd", "truncate -s %512"),
+                           ("/dev/null", "neither a file nor")):
+            contains(bad("run", "-t", target, "--block", f"disk={file}",
+                         cwd=folder), f"disk={file}", said)
+        contains(bad("run", "-t", target, "--block", "disk=image", "--block",
+                     "disk=image", cwd=folder, status=64), "twice for disk")
+    with open(os.path.join(folder, "image"), "r+b") as f:
+        # As QEMU locks what it writes: the byte is that of "others may not".
+        fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB, 300, 0)
+        contains(bad("run", "-t", "virtio", "--block", "disk=image",
+                     cwd=folder), "disk=image", "in use by another", "fuser")
+
+
+@test
+def what_is_given_in_the_wrong_place_is_sent_to_the_right_one(tmp):
+    folder = server_project(tmp)
+    contains(bad("build", "unix", cwd=folder, status=64), "-t unix")
+    contains(bad("configure", "spt", cwd=folder, status=64), "-t spt")
+    contains(bad("run", "unix", cwd=folder, status=64), "give -t unix")
+    contains(bad("run", "--port=80", cwd=folder, status=64), "after `--'")
+    contains(bad("pack", "-f", "oci", "--port=80", cwd=folder, status=64),
+             "after `--'")
+    contains(bad("inspect", "dist/no.spt", cwd=folder), "fata build")
+    good("configure", "-t", "unix", cwd=folder)
+    contains(bad("run", "--net", "nat", "--net", "nat", cwd=folder, status=64),
+             "twice")
+    contains(bad("run", "--publish", "8080:80", "--publish", "8080:81",
+                 cwd=folder, status=64), "8080 of this host is given twice")
 
 
 # --- What can go wrong below ---

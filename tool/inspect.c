@@ -21,7 +21,9 @@ void image_load(struct image_info *image, const char *path)
         die("%s is a folder: name the image in it, such as dist/NAME.spt",
             path);
     if (!file_map(path, &file.at, &file.len))
-        die("%s cannot be read: %s", path, strerror(errno));
+        die("%s cannot be read: %s%s", path, strerror(errno),
+            errno == ENOENT ? ": `fata build' leaves images as dist/NAME.TARGET"
+                            : "");
     if (!image_read(image, file, &why))
         die("%s: %s. Give an image for spt, hvt or virtio, as `fata build' "
             "left it",

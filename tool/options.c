@@ -50,8 +50,26 @@ static _Noreturn void unknown_option(const struct command *command,
         names_add(&known, options[i].name);
     names_add(&known, "--help");
     const char *name = keep_bytes(word, strcspn(word, "="));
-    die_usage("fata %s has no option %s%s; `fata help %s' lists them",
-              command->name, name, suggestion(name, &known), command->name);
+    const char *own = "";
+    if (strstr(command->usage, "-- ARGUMENT") != NULL ||
+        strstr(command->usage, "[--] [ARGUMENT") != NULL)
+        own = "; those of the unikernel come after `--'";
+    die_usage("fata %s has no option %s%s; `fata help %s' lists them%s",
+              command->name, name, suggestion(name, &known), command->name,
+              own);
+}
+
+static _Noreturn void unexpected(const struct command *command,
+                                 const char *word,
+                                 const struct option_spec *options,
+                                 size_t count)
+{
+    struct names targets = target_names();
+    const char *remedy = format("the usage is: %s", command->usage);
+    for (size_t i = 0; i < count; i++)
+        if (options[i].letter == 't' && names_have(&targets, word))
+            remedy = format("give the target as -t %s", word);
+    die_usage("\"%s\" is not expected here; %s", word, remedy);
 }
 
 void read_options(const struct command *command, const char *const *words,
@@ -70,8 +88,7 @@ void read_options(const struct command *command, const char *const *words,
         }
         if (word[0] != '-' || word[1] == 0) {
             if (operands == NULL)
-                die_usage("\"%s\" is not expected here; the usage is: %s", word,
-                          command->usage);
+                unexpected(command, word, options, count);
             if (command->words_follow)
                 break;
             names_add(operands, word);
@@ -104,8 +121,7 @@ void read_options(const struct command *command, const char *const *words,
     }
     for (; *words != NULL; words++) {
         if (operands == NULL)
-            die_usage("\"%s\" is not expected here; the usage is: %s", *words,
-                      command->usage);
+            unexpected(command, *words, options, count);
         names_add(operands, *words);
     }
 }

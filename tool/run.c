@@ -30,10 +30,12 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "abi/disk.h"
 #include "base/bytes.h"
 #include "base/version.h"
 #include "tender/pcap/pcapng.h"
@@ -486,25 +488,29 @@ static struct names devices_of(const struct project *project, const char *type,
     return names;
 }
 
-/* Every "DEVICE=..." has to name a device that there is. */
+/* Every "DEVICE=..." has to name a device that there is, and no other does. */
 static void check_devices(const struct names *given, const struct names *known,
                           const char *option, bool may_be_bare)
 {
+    struct names seen = {0};
     for (size_t i = 0; i < given->count; i++) {
-        const char *equals = strchr(given->at[i], '=');
-        if (equals == NULL && may_be_bare && known->count > 0)
-            continue;
-        if (equals == NULL && known->count > 0)
+        const char *word = given->at[i];
+        const char *equals = strchr(word, '=');
+        bool is_bare = equals == NULL && may_be_bare && known->count > 0;
+        if (equals == NULL && !is_bare && known->count > 0)
             die_usage("%s %s: give DEVICE=FILE; the devices are: %s", option,
-                      given->at[i], listed(known));
+                      word, listed(known));
         const char *name =
-            equals == NULL
-                ? given->at[i]
-                : keep_bytes(given->at[i], (size_t)(equals - given->at[i]));
-        if (!names_have(known, name))
+            equals == NULL ? word : keep_bytes(word, (size_t)(equals - word));
+        if (is_bare)
+            name = "the usual device";
+        else if (!names_have(known, name))
             die_usage("%s %s: this unikernel has no such device%s; it has: %s",
-                      option, given->at[i], suggestion(name, known),
-                      listed(known));
+                      option, word, suggestion(name, known), listed(known));
+        if (names_have(&seen, name))
+            die_usage("%s %s: it is given twice for %s: leave one out", option,
+                      word, name);
+        names_add(&seen, name);
     }
 }
 
@@ -533,6 +539,41 @@ static void begin_capture(struct running *r, const struct names *nets,
         die("--pcap %s: cannot be written: %s", file, strerror(errno));
 }
 
+/* What our tenders say themselves, and QEMU in words of its own, or not. */
+static void check_disk(const struct running *r, const char *name,
+                       const char *file, bool read_only)
+{
+    enum { BLOCK = 512 };
+    struct stat status;
+    if (stat(file, &status) != 0)
+        die("--block %s=%s: %s; make one with `truncate -s 64M %s'", name, file,
+            strerror(errno), file);
+    if (S_ISDIR(status.st_mode))
+        die("--block %s=%s: it is a folder: give a file in it", name, file);
+    if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+        die("--block %s=%s: it is neither a file nor a block device", name,
+            file);
+    if (S_ISREG(status.st_mode) && status.st_size < BLOCK)
+        die("--block %s=%s: it has less than a block of %d bytes; `truncate -s "
+            "64M %s' makes it larger",
+            name, file, BLOCK, file);
+    if (S_ISREG(status.st_mode) && status.st_size % BLOCK != 0)
+        die("--block %s=%s: its last block of %d bytes is not whole; "
+            "`truncate -s %%%d %s' makes it so",
+            name, file, BLOCK, BLOCK, file);
+    if (!runs_in_qemu(r->project->target))
+        return;
+    int fd = open(file, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    if (fd < 0)
+        die("--block %s=%s: %s: it must be readable%s", name, file,
+            strerror(errno), read_only ? "" : " and writable, or else FILE,ro");
+    if (!disk_lock(fd, read_only))
+        die("--block %s=%s: it is in use by another unikernel, and two would "
+            "spoil what is on it; `fuser -v %s' says who it is",
+            name, file, file);
+    (void)close(fd); /* QEMU locks it again */
+}
+
 /* Attach what --block says to block device `name`: FILE, or FILE,ro. */
 static void add_block(struct running *r, const char *name, bool optional)
 {
@@ -559,9 +600,7 @@ static void add_block(struct running *r, const char *name, bool optional)
         die_usage("--instances: several unikernels may only read a block "
                   "device: give --block %s=%s,ro",
                   name, file);
-    if (!file_exists(file))
-        die("--block %s=%s: %s; make one with `truncate -s 64M %s'", name, file,
-            strerror(errno), file);
+    check_disk(r, name, file, option[5] != 0);
     names_add(&r->command, format("--%s:%s=%s", option, name, file));
 }
 
@@ -813,6 +852,7 @@ static void share_secret(const struct running *r, struct names *arguments)
 
 static void check_published(const struct names *published)
 {
+    struct names seen = {0};
     for (size_t i = 0; i < published->count; i++) {
         unsigned host, guest;
         int end = 0;
@@ -826,6 +866,13 @@ static void check_published(const struct names *published)
             die_usage("--publish %s: give HOST:GUEST, two ports from 1 to "
                       "65535, as in 8080:80, or 5353:53/udp",
                       word);
+        const char *port =
+            format("%u%s", host, strcmp(rest, "/udp") == 0 ? "/udp" : "");
+        if (names_have(&seen, port))
+            die_usage("--publish %s: the port %u of this host is given twice: "
+                      "give another",
+                      word, host);
+        names_add(&seen, port);
     }
 }
 
@@ -891,6 +938,12 @@ int command_run(const struct command *command, const char *const *words)
                       INSTANCES);
         run.instances = (unsigned)count;
     }
+
+    struct names targets = target_names();
+    if (run.arguments.count > 0 && run.request.target == NULL &&
+        names_have(&targets, run.arguments.at[0]))
+        die_usage("\"%s\" is a target: give -t %s", run.arguments.at[0],
+                  run.arguments.at[0]);
 
     struct running r = {.run = &run, .pcap_fd = -1};
     r.project = build_project(&run.request);
