@@ -7,7 +7,7 @@
  * Makes both taps; the delay is of each direction. Prints `ready`, and runs
  * until it is ended; then prints how many frames it carried and lost.
  */
-#define _GNU_SOURCE
+#define _GNU_SOURCE // NOLINT(bugprone-reserved-identifier)
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <poll.h>
@@ -156,5 +156,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < 2; i++)
         printf("carried %lu, lost %lu, overflowed %lu\n", ways[i].carried,
                ways[i].lost, ways[i].overflowed);
+    free(ways[0].queue);
+    free(ways[1].queue);
     return 0;
 }
