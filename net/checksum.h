@@ -32,17 +32,49 @@ void checksum_add(struct checksum *c, struct bytes data);
 /* Add the bytes of all pieces of the packet `p`, likewise. */
 void checksum_add_pbuf(struct checksum *c, const struct pbuf *p);
 
-/* Add one 16-bit field, given in host order, at an even offset. */
-void checksum_add_be16(struct checksum *c, uint16_t field);
+/* Any sum, folded to the 16 bits it amounts to. Adding the halves to one
+ * another both ways leaves in the upper one their sum with the carry it gave.
+ */
+static inline uint16_t checksum_fold(uint64_t sum)
+{
+    sum += sum << 32 | sum >> 32;
+    uint32_t half = (uint32_t)(sum >> 32);
+    half += half << 16 | half >> 16;
+    return (uint16_t)(half >> 16);
+}
 
-/* Add a sum of big-endian words, such as ip_pseudo_sum gives. */
-void checksum_add_sum(struct checksum *c, uint32_t sum);
+static inline uint16_t checksum_swapped_unless_big_endian(uint16_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap16(v);
+#else
+    return v;
+#endif
+}
+
+/* Add a sum of big-endian words, such as ip_pseudo_sum gives, at an even
+ * offset. */
+static inline void checksum_add_sum(struct checksum *c, uint32_t sum)
+{
+    assert(!c->odd);
+    c->sum += checksum_swapped_unless_big_endian(checksum_fold(sum));
+    c->sum = (c->sum >> 32) + (c->sum & 0xffffffff);
+}
+
+/* Add one 16-bit field, given in host order, at an even offset. */
+static inline void checksum_add_be16(struct checksum *c, uint16_t field)
+{
+    checksum_add_sum(c, field);
+}
 
 /*
  * The value for the checksum field, in host order. A final odd byte counts as
  * if a zero byte followed it (RFC 1071 section 1). Over data that already
  * holds its own checksum, the result is 0 exactly when the checksum is right.
  */
-uint16_t checksum_result(const struct checksum *c);
+static inline uint16_t checksum_result(const struct checksum *c)
+{
+    return checksum_swapped_unless_big_endian((uint16_t)~checksum_fold(c->sum));
+}
 
 #endif
