@@ -31,8 +31,10 @@ static void input_ready(void *context, struct fata_netif *netif)
         /* A device that is gone has nothing more: its owner says so. */
         if (fata_netif_receive(netif, frames, BATCH, &count) != OK)
             return;
+        tcp_batch_begin(stack->tcp);
         for (size_t i = 0; i < count; i++)
             ip_input(&stack->ip, frames[i]);
+        tcp_batch_end(stack->tcp);
         if (count < BATCH)
             return;
         done += (uint32_t)count;

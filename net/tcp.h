@@ -43,4 +43,9 @@ MUST_USE enum err tcp_connect(struct tcp *tcp, const struct fata_endpoint *peer,
                               void **attempt);
 void tcp_connect_cancel(struct tcp *tcp, void *attempt);
 
+/* Frames that arrived together are gone through between the two: segments of
+ * them that follow one another may be taken as one. */
+void tcp_batch_begin(struct tcp *tcp);
+void tcp_batch_end(struct tcp *tcp);
+
 #endif

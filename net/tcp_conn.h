@@ -316,6 +316,17 @@ struct tcp_counters {
     uint64_t time_wait_recycled, time_wait_reused, given_up;
 };
 
+/* Data that waits for what may follow it in the same batch: tcp_merge.c. */
+struct tcp_held {
+    bool batch; /* more frames are there already */
+    struct pbuf
+        *last; /* piece of packet.data, which is NULL if nothing waits */
+    struct ip_in packet;
+    struct tcp_segment segment;
+    struct tcp_tuple tuple;
+    uint32_t end; /* the sequence number after it */
+};
+
 struct tcp {
     struct fata_env *env;
     struct ip *ip;
@@ -352,6 +363,7 @@ struct tcp {
     uint32_t time_wait_oldest, time_wait_newest;
     uint16_t time_wait_answered[TCP_TIME_WAIT_ANSWERS]; /* when; by hash */
     struct timer time_wait_timer;
+    struct tcp_held held;
     struct tcp_counters counters;
 };
 
@@ -433,6 +445,13 @@ void tcp_input_unclaimed(struct tcp *tcp, struct ip_in *packet,
 void tcp_conn_input(struct tcp_conn *c, struct ip_in *packet,
                     const struct tcp_segment *s);
 void tcp_input(void *context, struct ip_in *packet);
+/* A segment that was found right, to whom it concerns. Takes packet->data. */
+void tcp_deliver(struct tcp *tcp, struct ip_in *packet,
+                 const struct tcp_segment *s, const struct tcp_tuple *tuple);
+/* tcp_merge.c: true if it is kept with those before it, or for those behind;
+ * what was kept before is delivered if this does not go on from it. */
+bool tcp_merge(struct tcp *tcp, const struct ip_in *packet,
+               const struct tcp_segment *s, const struct tcp_tuple *tuple);
 void tcp_error(void *context, const struct ip_error *error);
 
 /* tcp_receive.c */

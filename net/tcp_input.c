@@ -597,6 +597,21 @@ static bool checksum_is_right(const struct ip_in *packet)
     return checksum_result(&sum) == 0;
 }
 
+void tcp_deliver(struct tcp *tcp, struct ip_in *packet,
+                 const struct tcp_segment *s, const struct tcp_tuple *tuple)
+{
+    uint32_t hash = tcp_hash(tcp, tuple);
+    struct tcp_conn *c = tcp_find(tcp, tuple, hash);
+
+    if (c != NULL) {
+        tcp_conn_input(c, packet, s);
+        return;
+    }
+    uint32_t len = (uint32_t)pbuf_total(packet->data) +
+                   ((s->flags & TCP_SYN) != 0) + ((s->flags & TCP_FIN) != 0);
+    tcp_input_unclaimed(tcp, packet, s, tuple, hash, len);
+}
+
 void tcp_input(void *context, struct ip_in *packet)
 {
     struct tcp *tcp = context;
@@ -623,15 +638,12 @@ void tcp_input(void *context, struct ip_in *packet)
         .local_port = s.destination,
         .remote_port = s.source,
     };
-    uint32_t hash = tcp_hash(tcp, &tuple);
-    struct tcp_conn *c = tcp_find(tcp, &tuple, hash);
-    if (c != NULL) {
-        tcp_conn_input(c, packet, &s);
-        return;
-    }
-    uint32_t len = (uint32_t)pbuf_total(packet->data) +
-                   ((s.flags & TCP_SYN) != 0) + ((s.flags & TCP_FIN) != 0);
-    tcp_input_unclaimed(tcp, packet, &s, &tuple, hash, len);
+    /* Nothing waits, and this is not to: mostly so, and seen without a call. */
+    if (tcp->held.packet.data == NULL &&
+        (s.flags != TCP_ACK || packet->data->len == 0 || !tcp->held.batch))
+        tcp_deliver(tcp, packet, &s, &tuple);
+    else if (!tcp_merge(tcp, packet, &s, &tuple))
+        tcp_deliver(tcp, packet, &s, &tuple);
 }
 
 /* RFC 5927: an ICMP error counts only if it quotes what is in flight; hard

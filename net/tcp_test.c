@@ -142,6 +142,108 @@ static void a_reset_is_told_before_bytes_not_yet_read(void)
 
 /* ---- the handshake */
 
+/* ---- what arrives together */
+
+/* All that can be read from `f` now, as text. */
+static const char *read_all(struct fata_flow *f)
+{
+    static char text[256];
+    struct writer w = writer_to(text, sizeof text);
+    struct bytes lent;
+
+    while (fata_flow_try_read(f, &lent) == OK) {
+        put_bytes(&w, lent);
+        fata_flow_consume(f, lent.len);
+    }
+    put_u8(&w, 0);
+    return text;
+}
+
+static void segments_that_follow_one_another_are_told_of_once(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    tcp_batch_begin(d->tcp);
+    deliver(d, flow, 0, bytes_of_string("as "));
+    deliver(d, flow, 3, bytes_of_string("one "));
+    deliver(d, flow, 7, bytes_of_string("piece"));
+    CHECK_EQ(calls, 0);
+    tcp_batch_end(d->tcp);
+    CHECK_EQ(calls, 1);
+    CHECK_EQ(d->tcp->counters.segments_in, 5); /* a SYN and an ACK before */
+    CHECK(strcmp(read_all(flow), "as one piece") == 0);
+    fata_flow_abort(flow);
+    CHECK_EQ(d->pbufs.full.in_use, 0);
+    double_free(d);
+}
+
+static void the_end_of_a_write_waits_for_no_more(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    tcp_batch_begin(d->tcp);
+    deliver(d, flow, 0, bytes_of_string("begun "));
+    struct tcp_segment s = segment_for(flow, 6, TCP_ACK | TCP_PSH);
+    double_deliver(d, &s, bytes_of_string("and ended"));
+    CHECK_EQ(calls, 1);
+    CHECK(conn_of_flow(flow)->ack_now);
+    CHECK(strcmp(read_all(flow), "begun and ended") == 0);
+    tcp_batch_end(d->tcp);
+    CHECK_EQ(calls, 1);
+    fata_flow_abort(flow);
+    double_free(d);
+}
+
+/* Another connection, a gap, another window: each comes after what
+ * waited, and neither is lost nor joined to it. */
+static void what_does_not_go_on_comes_after_what_waits(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+
+    establish(d, PEER_PORT);
+    struct fata_flow *one = flow;
+    establish(d, PEER_PORT + 1);
+    struct fata_flow *two = flow;
+    tcp_batch_begin(d->tcp);
+    deliver(d, one, 0, bytes_of_string("first "));
+    deliver(d, two, 0, bytes_of_string("other"));
+    CHECK_EQ(calls, 1);
+    CHECK(strcmp(read_all(one), "first ") == 0);
+    deliver(d, one, 2, bytes_of_string("gap"));
+    CHECK(strcmp(read_all(two), "other") == 0);
+    struct tcp_segment s = segment_for(one, 0, TCP_ACK);
+    s.window--;
+    double_deliver(d, &s, bytes_of_string("no"));
+    CHECK_EQ(d->tcp->counters.out_of_order, 1);
+    tcp_batch_end(d->tcp);
+    CHECK(strcmp(read_all(one), "nogap") == 0);
+    fata_flow_abort(one);
+    fata_flow_abort(two);
+    CHECK_EQ(d->pbufs.full.in_use, 0);
+    double_free(d);
+}
+
+static void a_reset_comes_after_the_data_before_it(void)
+{
+    struct double_tcp *d = begin(8, NULL);
+    struct bytes lent;
+
+    establish(d, PEER_PORT);
+    tcp_batch_begin(d->tcp);
+    deliver(d, flow, 0, bytes_of_string("data"));
+    struct tcp_segment s = segment_for(flow, 4, TCP_RST);
+    double_deliver(d, &s, bytes_of(NULL, 0));
+    tcp_batch_end(d->tcp);
+    CHECK_EQ(calls, 2);
+    CHECK_EQ(fata_flow_try_read(flow, &lent), ERR_RESET);
+    fata_flow_close(flow);
+    CHECK_EQ(d->tcp->connection_pool.in_use, 0);
+    CHECK_EQ(d->pbufs.full.in_use, 0);
+    double_free(d);
+}
+
 /* RFC 6298 section 5.7. */
 static void a_repeated_handshake_leaves_a_timeout_of_three_seconds(void)
 {
@@ -1324,6 +1426,10 @@ int main(void)
 {
     RUN(bytes_lent_to_a_reader_outlive_a_reset);
     RUN(a_reset_is_told_before_bytes_not_yet_read);
+    RUN(segments_that_follow_one_another_are_told_of_once);
+    RUN(the_end_of_a_write_waits_for_no_more);
+    RUN(what_does_not_go_on_comes_after_what_waits);
+    RUN(a_reset_comes_after_the_data_before_it);
     RUN(a_repeated_handshake_leaves_a_timeout_of_three_seconds);
     RUN(a_peer_that_names_no_mss_gets_the_default_of_its_version);
     RUN(cookies_take_over_when_the_pool_of_half_open_is_empty);
