@@ -3,6 +3,7 @@
 #include "tender/common/filter.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void filter_begin(struct filter *f)
@@ -15,60 +16,28 @@ void filter_begin(struct filter *f)
                                  SCMP_ACT_KILL_PROCESS) != 0;
 }
 
-void filter_calls(struct filter *f, uint32_t number, uint32_t other)
+void filter_allow(struct filter *f, int call, size_t count,
+                  const struct scmp_arg_cmp *conditions)
 {
-    f->calls[0] = number;
-    f->calls[1] = other;
-    f->call_count = number == other ? 1 : 2;
-    f->argument_count = 0;
+    if (f->failed)
+        return;
+    /* Of a call with several rules the first one's stays. */
+    f->failed = seccomp_syscall_priority(f->context, call, f->priority) != 0 ||
+                seccomp_rule_add_array(f->context, SCMP_ACT_ALLOW, call,
+                                       (unsigned)count, conditions) != 0;
+    if (f->priority > 0)
+        f->priority--;
 }
 
-void filter_call(struct filter *f, uint32_t number)
+void filter_allow_transfers(struct filter *f, int fd, uint32_t size,
+                            uint64_t capacity)
 {
-    filter_calls(f, number, number);
-}
-
-static void compare(struct filter *f, unsigned i, enum scmp_compare how,
-                    uint64_t value)
-{
-    f->arguments[f->argument_count++] = SCMP_CMP64(i, how, value);
-}
-
-void filter_equal(struct filter *f, unsigned i, uint64_t value)
-{
-    compare(f, i, SCMP_CMP_EQ, value);
-}
-
-void filter_at_most(struct filter *f, unsigned i, uint64_t value)
-{
-    compare(f, i, SCMP_CMP_LE, value);
-}
-
-void filter_allow(struct filter *f)
-{
-    for (unsigned i = 0; i < f->call_count && !f->failed; i++) {
-        int call = (int)f->calls[i];
-        /* Of a call with several rules the first one's stays. */
-        f->failed =
-            seccomp_syscall_priority(f->context, call, f->priority) != 0 ||
-            seccomp_rule_add_array(f->context, SCMP_ACT_ALLOW, call,
-                                   f->argument_count, f->arguments) != 0;
-        if (f->priority > 0)
-            f->priority--;
-    }
-}
-
-void filter_allow_transfers(struct filter *f, uint32_t size, uint64_t capacity)
-{
-    enum { LENGTH = 2, OFFSET = 3 };
-    unsigned before = f->argument_count;
-
     for (uint64_t len = size; len <= FILTER_TRANSFER && len <= capacity;
          len *= 2) {
-        f->argument_count = before;
-        filter_equal(f, LENGTH, len);
-        filter_at_most(f, OFFSET, capacity - len);
-        filter_allow(f);
+        FILTER_ALLOW(f, SYS_pread64, FILTER_IS(0, fd), FILTER_IS(2, len),
+                     FILTER_AT_MOST(3, capacity - len));
+        FILTER_ALLOW(f, SYS_pwrite64, FILTER_IS(0, fd), FILTER_IS(2, len),
+                     FILTER_AT_MOST(3, capacity - len));
     }
 }
 

@@ -5,9 +5,7 @@
  * order of their first rules: what is called most comes first.
  *
  *     filter_begin(&filter);
- *     filter_call(&filter, SYS_write);
- *     filter_equal(&filter, 0, STDOUT_FILENO);
- *     filter_allow(&filter);
+ *     FILTER_ALLOW(&filter, SYS_write, FILTER_IS(0, STDOUT_FILENO));
  *     filter_end(&filter);
  */
 #ifndef TENDER_COMMON_FILTER_H
@@ -16,6 +14,7 @@
 #include <linux/filter.h>
 #include <seccomp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -27,10 +26,6 @@ struct filter {
     scmp_filter_ctx context; /* libseccomp's; NULL once it has an end */
     bool failed;
     uint8_t priority; /* of the next call */
-    /* The current rule: of one call or two, and what its arguments are. */
-    uint32_t calls[2];
-    unsigned call_count, argument_count;
-    struct scmp_arg_cmp arguments[6];
     /* What it comes to, after filter_end(). */
     uint16_t count;
     struct sock_filter code[FILTER_MAX];
@@ -38,25 +33,25 @@ struct filter {
 
 void filter_begin(struct filter *filter);
 
-/* A rule about the system call of this number, or either of these... */
-void filter_call(struct filter *filter, uint32_t number);
-void filter_calls(struct filter *filter, uint32_t number, uint32_t other);
+/* Conditions: argument `i` is `value`, or at most that. */
+#define FILTER_IS(i, value)      SCMP_CMP64(i, SCMP_CMP_EQ, (uint64_t)(value))
+#define FILTER_AT_MOST(i, value) SCMP_CMP64(i, SCMP_CMP_LE, (uint64_t)(value))
 
-/* ...where argument `i` is `value`... */
-void filter_equal(struct filter *filter, unsigned i, uint64_t value);
-
-/* ...or at most that; each argument once in a rule... */
-void filter_at_most(struct filter *filter, unsigned i, uint64_t value);
-
-/* ...is allowed... */
-void filter_allow(struct filter *filter);
+/* Allow a system call where all conditions hold, each of another argument. */
+void filter_allow(struct filter *filter, int call, size_t count,
+                  const struct scmp_arg_cmp *conditions);
+#define FILTER_ALLOW(filter, call, ...)                                        \
+    filter_allow(filter, call,                                                 \
+                 sizeof((struct scmp_arg_cmp[]){__VA_ARGS__}) /                \
+                     sizeof(struct scmp_arg_cmp),                              \
+                 (struct scmp_arg_cmp[]){__VA_ARGS__})
 
 /*
- * ...or is where arguments 2 and 3 are a length and an offset on a device: the
- * length is a power of two of blocks, FILTER_TRANSFER bytes at most, and ends
- * within the device. `size` is a power of two, `capacity` a multiple of it.
+ * Allow pread64 and pwrite64 on the descriptor of a device where the length is
+ * a power of two of blocks, FILTER_TRANSFER bytes at most, and ends within the
+ * device. `size` is a power of two, `capacity` a multiple of it.
  */
-void filter_allow_transfers(struct filter *filter, uint32_t size,
+void filter_allow_transfers(struct filter *filter, int fd, uint32_t size,
                             uint64_t capacity);
 
 /*

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/bytes.h"
 #include "test/test.h"
@@ -92,18 +93,16 @@ static void arguments_are_compared_in_full(void)
     for (size_t i = 0; i < COUNT_OF(edges); i++) {
         static struct filter f;
         filter_begin(&f);
-        filter_call(&f, 10);
-        filter_equal(&f, 1, edges[i]);
-        filter_allow(&f);
-        filter_calls(&f, 20, 30);
-        filter_at_most(&f, 3, edges[i]);
-        filter_allow(&f);
+        FILTER_ALLOW(&f, 10, FILTER_IS(1, edges[i]));
+        FILTER_ALLOW(&f, 20, FILTER_AT_MOST(3, edges[i]));
+        FILTER_ALLOW(&f, 30, FILTER_IS(1, 7), FILTER_AT_MOST(3, edges[i]));
         CHECK(filter_end(&f));
         for (size_t j = 0; j < COUNT_OF(edges); j++) {
             uint64_t v = edges[j];
             CHECK_EQ(allows(&f, 10, 0, v, 0, 0), v == edges[i]);
             CHECK_EQ(allows(&f, 20, 0, 0, 0, v), v <= edges[i]);
-            CHECK_EQ(allows(&f, 30, 0, 0, 0, v), v <= edges[i]);
+            CHECK_EQ(allows(&f, 30, 0, 7, 0, v), v <= edges[i]);
+            CHECK(!allows(&f, 30, 0, 6, 0, v));
             CHECK(!allows(&f, 11, 0, v, 0, v));
         }
     }
@@ -115,8 +114,7 @@ static void other_machines_and_numbers_are_refused(void)
     static const uint32_t machines[] = {AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, 0};
 
     filter_begin(&f);
-    filter_call(&f, 231);
-    filter_allow(&f);
+    FILTER_ALLOW(&f, 231);
     CHECK(filter_end(&f));
     CHECK(allows(&f, 231, 0, 0, 0, 0));
     for (int bit = 0; bit < 32; bit++)
@@ -164,9 +162,7 @@ static void transfers_end_within_the_device(void)
         uint32_t size = sizes[c % COUNT_OF(sizes)];
         uint64_t capacity = capacities[c / COUNT_OF(sizes)] * size;
         filter_begin(&f);
-        filter_call(&f, 17);
-        filter_equal(&f, 0, 5);
-        filter_allow_transfers(&f, size, capacity);
+        filter_allow_transfers(&f, 5, size, capacity);
         CHECK(filter_end(&f));
         for (int i = 0; i < 20000; i++) {
             uint64_t len = around(&state, capacity, size);
@@ -174,8 +170,9 @@ static void transfers_end_within_the_device(void)
             bool fine = len % size == 0 && (len & (len - 1)) == 0 && len > 0 &&
                         len <= FILTER_TRANSFER && len <= capacity &&
                         offset <= capacity - len;
-            CHECK_EQ(allows(&f, 17, 5, 0, len, offset), fine);
-            CHECK(!allows(&f, 17, 6, 0, len, offset));
+            CHECK_EQ(allows(&f, SYS_pread64, 5, 0, len, offset), fine);
+            CHECK_EQ(allows(&f, SYS_pwrite64, 5, 0, len, offset), fine);
+            CHECK(!allows(&f, SYS_pread64, 6, 0, len, offset));
             allowed += fine;
             total++;
         }
@@ -188,11 +185,8 @@ static void what_does_not_fit_is_told(void)
     static struct filter f;
 
     filter_begin(&f);
-    for (uint64_t i = 0; i < FILTER_MAX; i++) {
-        filter_call(&f, 17);
-        filter_equal(&f, 0, i);
-        filter_allow(&f);
-    }
+    for (uint64_t i = 0; i < FILTER_MAX; i++)
+        FILTER_ALLOW(&f, 17, FILTER_IS(0, i));
     CHECK(!filter_end(&f));
 }
 

@@ -11,42 +11,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "tender/common/filter.h"
 
-static void allow(struct filter *f, uint32_t call)
+static void allow_device(struct filter *f, const struct solo5_entry *entry)
 {
-    filter_call(f, call);
-    filter_allow(f);
-}
+    static const int net[] = {SYS_read, SYS_writev, SYS_write};
+    static const int block[] = {SYS_pread64, SYS_pwrite64, SYS_fdatasync};
+    const int *calls = entry->type == SOLO5_DEVICE_NET ? net : block;
 
-/* Either of these calls (perhaps the same) on a descriptor. */
-static void allow_on(struct filter *f, uint32_t call, uint32_t other, int fd)
-{
-    filter_calls(f, call, other);
-    filter_equal(f, 0, (uint64_t)fd);
-    filter_allow(f);
+    for (size_t i = 0; i < COUNT_OF(net); i++)
+        FILTER_ALLOW(f, calls[i], FILTER_IS(0, entry->hostfd));
 }
 
 /* The C library has requests as int, which the register then extends. */
 static void allow_ioctl(struct filter *f, int fd, unsigned long request)
 {
-    filter_call(f, SYS_ioctl);
-    filter_equal(f, 0, (uint64_t)fd);
-    filter_equal(f, 1, (uint64_t)(int)request);
-    filter_allow(f);
-}
-
-static void allow_device(struct filter *f, const struct solo5_entry *entry)
-{
-    int fd = entry->hostfd;
-
-    if (entry->type == SOLO5_DEVICE_NET) {
-        allow_on(f, SYS_read, SYS_writev, fd);
-        allow_on(f, SYS_write, SYS_write, fd);
-    } else {
-        allow_on(f, SYS_pread64, SYS_pwrite64, fd);
-        allow_on(f, SYS_fdatasync, SYS_fdatasync, fd);
-    }
+    FILTER_ALLOW(f, SYS_ioctl, FILTER_IS(0, fd), FILTER_IS(1, (int)request));
 }
 
 /* What is needed only where somebody looks into the guest. */
@@ -55,20 +36,19 @@ static void allow_debugging(struct filter *f, const struct hvt_grants *grants)
     static const unsigned long requests[] = {KVM_GET_SREGS, KVM_SET_REGS,
                                              KVM_GET_FPU, KVM_SET_GUEST_DEBUG};
 
-    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+    for (size_t i = 0; i < COUNT_OF(requests); i++)
         allow_ioctl(f, grants->processor, requests[i]);
     if (grants->core >= 0) {
-        filter_call(f, SYS_openat);
-        filter_equal(f, 0, (uint64_t)grants->core);
-        filter_equal(f, 2, HVT_CORE_FLAGS);
-        filter_allow(f);
-        allow(f, SYS_pwrite64);
-        allow(f, SYS_ftruncate);
-        allow(f, SYS_mincore);
+        FILTER_ALLOW(f, SYS_openat, FILTER_IS(0, grants->core),
+                     FILTER_IS(2, HVT_CORE_FLAGS));
+        FILTER_ALLOW(f, SYS_pwrite64);
+        FILTER_ALLOW(f, SYS_ftruncate);
+        FILTER_ALLOW(f, SYS_mincore);
     }
     if (grants->debugger >= 0) {
-        allow_on(f, SYS_read, SYS_write, grants->debugger);
-        allow_on(f, SYS_recvfrom, SYS_recvfrom, grants->debugger);
+        FILTER_ALLOW(f, SYS_read, FILTER_IS(0, grants->debugger));
+        FILTER_ALLOW(f, SYS_write, FILTER_IS(0, grants->debugger));
+        FILTER_ALLOW(f, SYS_recvfrom, FILTER_IS(0, grants->debugger));
     }
 }
 
@@ -83,16 +63,16 @@ bool hvt_filter_install(const struct hvt_grants *grants)
     for (uint32_t i = 1; i < manifest->count; i++)
         if (manifest->entries[i].attached)
             allow_device(f, &manifest->entries[i]);
-    allow(f, SYS_ppoll);
-    filter_call(f, SYS_clock_gettime);
-    filter_equal(f, 0, CLOCK_REALTIME);
-    filter_allow(f);
-    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
-        allow_on(f, SYS_write, SYS_writev, fd);
+    FILTER_ALLOW(f, SYS_ppoll);
+    FILTER_ALLOW(f, SYS_clock_gettime, FILTER_IS(0, CLOCK_REALTIME));
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        FILTER_ALLOW(f, SYS_write, FILTER_IS(0, fd));
+        FILTER_ALLOW(f, SYS_writev, FILTER_IS(0, fd));
+    }
     /* Where the guest was, for a message. */
     allow_ioctl(f, grants->processor, KVM_GET_REGS);
-    allow(f, SYS_rt_sigreturn);
-    allow(f, SYS_exit_group);
+    FILTER_ALLOW(f, SYS_rt_sigreturn);
+    FILTER_ALLOW(f, SYS_exit_group);
     if (grants->core >= 0 || grants->debugger >= 0)
         allow_debugging(f, grants);
     errno = E2BIG;

@@ -4,77 +4,49 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { ARCH_SET_FS = 0x1002 };
 
-static void allow_network(struct filter *f, const struct cage *cage)
+static void allow_devices(struct filter *f, const struct cage *cage,
+                          uint32_t type)
 {
     for (uint32_t i = 1; i < cage->manifest->count; i++) {
         const struct solo5_entry *entry = &cage->manifest->entries[i];
-        if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
+        const struct traits *traits = &cage->traits[i];
+        if (entry->type != type || !entry->attached)
             continue;
-        filter_calls(f, SYS_read, SYS_write);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_allow(f);
-        if (cage->traits[i].rings.tx == NULL)
-            continue;
-        filter_call(f, SYS_write);
-        filter_equal(f, 0, (uint64_t)cage->traits[i].kick_fd);
-        filter_equal(f, 2, 0);
-        filter_allow(f);
-    }
-}
-
-static void allow_blocks(struct filter *f, const struct cage *cage)
-{
-    for (uint32_t i = 1; i < cage->manifest->count; i++) {
-        const struct solo5_entry *entry = &cage->manifest->entries[i];
-        if (entry->type != SOLO5_DEVICE_BLOCK || !entry->attached)
-            continue;
-        filter_calls(f, SYS_pread64, SYS_pwrite64);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_allow_transfers(f, entry->block.block_size,
-                               entry->block.capacity);
-        if (!cage->flushes)
-            continue;
-        filter_call(f, SYS_fdatasync);
-        filter_equal(f, 0, (uint64_t)entry->hostfd);
-        filter_allow(f);
+        if (type == SOLO5_DEVICE_NET) {
+            FILTER_ALLOW(f, SYS_read, FILTER_IS(0, entry->hostfd));
+            FILTER_ALLOW(f, SYS_write, FILTER_IS(0, entry->hostfd));
+            if (traits->rings.tx != NULL)
+                FILTER_ALLOW(f, SYS_write, FILTER_IS(0, traits->kick_fd),
+                             FILTER_IS(2, 0));
+        } else {
+            filter_allow_transfers(f, entry->hostfd, entry->block.block_size,
+                                   entry->block.capacity);
+            if (cage->flushes)
+                FILTER_ALLOW(f, SYS_fdatasync, FILTER_IS(0, entry->hostfd));
+        }
     }
 }
 
 bool cage_make(struct filter *f, const struct cage *cage)
 {
     filter_begin(f);
-    allow_network(f, cage);
-    filter_call(f, SYS_clock_gettime);
-    filter_at_most(f, 0, CLOCK_MONOTONIC);
-    filter_allow(f);
+    allow_devices(f, cage, SOLO5_DEVICE_NET);
+    FILTER_ALLOW(f, SYS_clock_gettime, FILTER_AT_MOST(0, CLOCK_MONOTONIC));
     /* Without a signal mask, or nothing but SIGKILL would end a guest. */
-    filter_call(f, cage->timerfd < 0 ? SYS_epoll_pwait2 : SYS_epoll_pwait);
-    filter_equal(f, 0, (uint64_t)cage->epollfd);
-    filter_equal(f, 4, 0);
-    filter_allow(f);
-    allow_blocks(f, cage);
-    filter_call(f, SYS_write);
-    filter_equal(f, 0, 1);
-    filter_allow(f);
-    if (cage->timerfd >= 0) {
-        filter_call(f, SYS_timerfd_settime);
-        filter_equal(f, 0, (uint64_t)cage->timerfd);
-        filter_allow(f);
-    }
-    if (cage->thread) {
-        filter_call(f, SYS_arch_prctl);
-        filter_equal(f, 0, ARCH_SET_FS);
-        filter_allow(f);
-    }
-    if (cage->guards) {
-        filter_call(f, SYS_mprotect);
-        filter_equal(f, 2, PROT_NONE);
-        filter_allow(f);
-    }
-    filter_call(f, SYS_exit_group);
-    filter_allow(f);
+    FILTER_ALLOW(f, cage->timerfd < 0 ? SYS_epoll_pwait2 : SYS_epoll_pwait,
+                 FILTER_IS(0, cage->epollfd), FILTER_IS(4, 0));
+    allow_devices(f, cage, SOLO5_DEVICE_BLOCK);
+    FILTER_ALLOW(f, SYS_write, FILTER_IS(0, STDOUT_FILENO));
+    if (cage->timerfd >= 0)
+        FILTER_ALLOW(f, SYS_timerfd_settime, FILTER_IS(0, cage->timerfd));
+    if (cage->thread)
+        FILTER_ALLOW(f, SYS_arch_prctl, FILTER_IS(0, ARCH_SET_FS));
+    if (cage->guards)
+        FILTER_ALLOW(f, SYS_mprotect, FILTER_IS(2, PROT_NONE));
+    FILTER_ALLOW(f, SYS_exit_group);
     return filter_end(f);
 }
