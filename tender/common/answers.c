@@ -1,21 +1,29 @@
 /* Answers to what an image asks: see answers.h. */
 #include "tender/common/answers.h"
 
+struct wish wish_of(struct bytes note)
+{
+    struct wish wish = {0};
+
+    note = bytes_first(note, sizeof(wish));
+    if (note.len > 0)
+        memcpy(&wish, note.at, note.len);
+    return wish;
+}
+
+uint8_t *wish_region(const struct guest *guest, const struct wish *wish)
+{
+    if (wish->address < SOLO5_IMAGE_START)
+        return NULL;
+    return guest_may(guest, wish->address, wish->size, ELF_WRITE);
+}
+
 void answer_put(struct writer *w, uint32_t tag, struct bytes contents)
 {
     put_le32(w, tag);
     put_le32(w, (uint32_t)contents.len);
     put_bytes(w, contents);
     put_zeros(w, -contents.len % 8);
-}
-
-/* The note's field of this place, zero if it is an older, shorter one. */
-static uint64_t field(struct bytes note, size_t place)
-{
-    struct reader r = reader_of(note);
-
-    (void)get_bytes(&r, place * sizeof(uint64_t));
-    return get_le64(&r);
 }
 
 void answer_put_number(struct writer *w, uint32_t tag, uint32_t number)
@@ -25,16 +33,6 @@ void answer_put_number(struct writer *w, uint32_t tag, uint32_t number)
 
     put_le32(&contents, number);
     answer_put(w, tag, BYTES(text));
-}
-
-uint64_t answers_wants(struct bytes note)
-{
-    return field(note, 2);
-}
-
-uint64_t answers_thread(struct bytes note)
-{
-    return field(note, 3);
 }
 
 /* Of network devices with headers before frames, and disks not to write to. */
@@ -63,34 +61,24 @@ static void put_devices(struct writer *w, const struct traits *traits)
         answer_put(w, FATA_ANSWER_BLOCK_READ_ONLY, written(&read_only));
 }
 
-bool answers_write(const struct guest *guest, const struct elf *elf,
-                   struct bytes note, const struct answers *answers)
+bool answers_write(const struct guest *guest, const struct wish *wish,
+                   const uint8_t random[ANSWERS_RANDOM_BYTES],
+                   const struct traits *traits, struct bytes more)
 {
-    uint8_t text[FATA_ANSWERS_BYTES] = {0};
+    uint8_t *to = wish_region(guest, wish), text[FATA_ANSWERS_BYTES];
     struct writer w = WRITER(text);
-    struct reader r = reader_of(note);
-    uint64_t address = get_le64(&r);
-    uint64_t size = get_le64(&r);
 
-    answer_put(&w, FATA_ANSWER_ENTROPY,
-               bytes_of(answers->random, FATA_ENTROPY_BYTES));
+    answer_put(&w, FATA_ANSWER_ENTROPY, bytes_of(random, FATA_ENTROPY_BYTES));
     answer_put(&w, FATA_ANSWER_CANARY,
-               bytes_of(answers->random + FATA_ENTROPY_BYTES, 8));
+               bytes_of(random + FATA_ENTROPY_BYTES, 8));
     answer_put_number(&w, FATA_ANSWER_BLOCK_FLUSH, 1);
-    answer_put_number(&w, FATA_ANSWER_BLOCK_TRANSFER, answers->transfer);
-    answer_put_number(&w, FATA_ANSWER_PROCESSORS, answers->processors);
-    if (answers->counters)
-        answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
-    put_devices(&w, answers->traits);
-    put_bytes(&w, answers->more);
+    put_devices(&w, traits);
+    put_bytes(&w, more);
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);
-
-    uint8_t *to = guest_at(guest, address, size);
-    bool sense = !r.failed && to != NULL && address >= SOLO5_IMAGE_START &&
-                 size >= w.len && guest_is_writable(elf, address, size);
-    if (sense)
+    bool fits = to != NULL && wish->size >= w.len;
+    if (fits)
         memcpy(to, text, w.len);
     explicit_bzero(text, sizeof(text));
-    return sense;
+    return fits;
 }

@@ -7,30 +7,35 @@
 #include "tender/common/guest.h"
 
 /* How many random bytes there are among the answers. */
-enum { ANSWERS_RANDOM_BYTES = 64 + 8 };
+enum { ANSWERS_RANDOM_BYTES = FATA_ENTROPY_BYTES + 8 };
 
-struct answers {
-    const uint8_t *random; /* ANSWERS_RANDOM_BYTES */
-    bool counters;
-    uint32_t transfer;           /* bytes to or from a block device at once */
-    uint32_t processors;         /* of the machine */
-    const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */
-    struct bytes more;           /* records of the back end's own */
+/*
+ * What a note of an image's asks for, of which older ones end early (struct
+ * fata_note); `size` is 0 if there is none.
+ */
+struct wish {
+    uint64_t address, size; /* of a region of its memory */
+    uint64_t wants;         /* of FATA_WANTS_* */
+    uint64_t thread;
 };
+
+/* From the note's contents. */
+struct wish wish_of(struct bytes note);
+
+/* The region, if the guest has it behind 0x100000 and may write to it. */
+uint8_t *wish_region(const struct guest *guest, const struct wish *wish);
 
 /* Add a record. */
 void answer_put(struct writer *w, uint32_t tag, struct bytes contents);
 void answer_put_number(struct writer *w, uint32_t tag, uint32_t number);
 
-/* What the image's note wants, of FATA_WANTS_*, and where its thread is. */
-uint64_t answers_wants(struct bytes note);
-uint64_t answers_thread(struct bytes note);
-
 /*
- * Write the answers to where the image's note wants them. False: there is no
- * sense in what it says, or no room there; nothing is written.
+ * Write what all tenders answer, of the random bytes and the traits of
+ * SOLO5_ENTRIES_MAX devices, and `more` records to the region that was wished
+ * for. False if there is none, or it is too small: then nothing is written.
  */
-bool answers_write(const struct guest *guest, const struct elf *elf,
-                   struct bytes note, const struct answers *answers);
+bool answers_write(const struct guest *guest, const struct wish *wish,
+                   const uint8_t random[ANSWERS_RANDOM_BYTES],
+                   const struct traits *traits, struct bytes more);
 
 #endif

@@ -5,34 +5,31 @@
 
 enum { MEMORY = 2 << 20, ROOM = MEMORY - SOLO5_SPT_MEMORY_START };
 
-static struct guest fresh(void)
+/* Memory of an image with one segment. */
+static struct guest fresh(uint32_t flags)
 {
     static uint8_t memory[ROOM];
+    static struct elf elf;
 
     memset(memory, 0, sizeof(memory));
-    return (struct guest){
-        .memory = memory, .start = SOLO5_SPT_MEMORY_START, .mem_size = MEMORY};
-}
-
-/* Whether answers are written to `address` of an image with one segment. */
-static bool answered(uint64_t address, uint64_t size, uint32_t flags)
-{
-    static struct elf elf;
-    static uint8_t random[ANSWERS_RANDOM_BYTES];
-    static const struct traits traits[SOLO5_ENTRIES_MAX];
-    struct guest guest = fresh();
-    uint8_t note[16];
-    struct writer w = WRITER(note);
-
-    memset(random, 0x5a, sizeof(random));
     elf.count = 1;
     elf.segments[0] = (struct elf_segment){
         .start = 0x101000, .end = 0x102000, .flags = flags};
-    put_le64(&w, address);
-    put_le64(&w, size);
-    const struct answers answers = {
-        .random = random, .counters = true, .traits = traits};
-    bool said = answers_write(&guest, &elf, written(&w), &answers);
+    return (struct guest){.memory = memory,
+                          .start = SOLO5_SPT_MEMORY_START,
+                          .mem_size = MEMORY,
+                          .elf = &elf};
+}
+
+static bool answered(uint64_t address, uint64_t size, uint32_t flags)
+{
+    static uint8_t random[ANSWERS_RANDOM_BYTES];
+    static const struct traits traits[SOLO5_ENTRIES_MAX];
+    struct guest guest = fresh(flags);
+    const struct wish wish = {.address = address, .size = size};
+
+    memset(random, 0x5a, sizeof(random));
+    bool said = answers_write(&guest, &wish, random, traits, (struct bytes){0});
     bool done = false;
     for (size_t i = 0; i < ROOM; i++)
         done = done || guest.memory[i] != 0;
@@ -40,32 +37,39 @@ static bool answered(uint64_t address, uint64_t size, uint32_t flags)
     return done;
 }
 
+static void older_notes_wish_for_less(void)
+{
+    const struct wish all = {1, 2, FATA_WANTS_NET, 4};
+    const struct bytes note = bytes_of(&all, sizeof(all));
+
+    CHECK_EQ(wish_of(note).thread, 4);
+    CHECK_EQ(wish_of(bytes_first(note, 24)).thread, 0);
+    CHECK_EQ(wish_of(bytes_first(note, 24)).wants, FATA_WANTS_NET);
+    /* From before there was anything to want. */
+    CHECK_EQ(wish_of(bytes_first(note, 16)).wants, 0);
+    CHECK_EQ(wish_of(bytes_first(note, 16)).size, 2);
+    CHECK_EQ(wish_of((struct bytes){0}).size, 0);
+}
+
 static void all_answers_fit_the_smallest_block(void)
 {
-    static struct elf elf;
     static uint8_t random[ANSWERS_RANDOM_BYTES];
-    struct guest guest = fresh();
+    struct guest guest = fresh(ELF_READ | ELF_WRITE);
     struct traits traits[SOLO5_ENTRIES_MAX] = {0};
-    const uint8_t more[32] = {0};
-    const struct answers answers = {.random = random,
-                                    .counters = true,
-                                    .transfer = 1 << 20,
-                                    .traits = traits,
-                                    .more = BYTES(more)};
-    uint8_t note[24];
-    struct writer w = WRITER(note);
+    const struct fata_ring rings[FATA_RINGS_MAX] = {0};
+    const struct wish wish = {.address = 0x101000, .size = FATA_ANSWERS_BYTES};
+    uint8_t text[FATA_ANSWERS_BYTES];
+    struct writer w = WRITER(text);
 
-    put_le64(&w, 0x101000);
-    put_le64(&w, FATA_ANSWERS_BYTES);
-    put_le64(&w, FATA_WANTS_NET);
     for (size_t i = 0; i < SOLO5_ENTRIES_MAX; i++)
         traits[i] = (struct traits){.header_len = FATA_NET_HEADER,
                                     .features = 0x01020304,
                                     .read_only = i % 2 != 0};
-    CHECK_EQ(answers_wants(written(&w)), FATA_WANTS_NET);
-    /* An image from before there was anything to want. */
-    CHECK_EQ(answers_wants(bytes_first(written(&w), 16)), 0);
-    CHECK(answers_write(&guest, &elf, written(&w), &answers));
+    /* Those of the tenders themselves. */
+    answer_put(&w, FATA_ANSWER_RINGS, bytes_of(rings, sizeof(rings)));
+    for (uint32_t i = 0; i < 6; i++)
+        answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
+    CHECK(answers_write(&guest, &wish, random, traits, written(&w)));
 
     struct reader r = reader_of(bytes_of(
         guest_at(&guest, 0x101000, FATA_ANSWERS_BYTES), FATA_ANSWERS_BYTES));
@@ -112,6 +116,7 @@ static void answers_go_only_where_the_guest_itself_may_write(void)
 int main(void)
 {
     RUN(answers_go_only_where_the_guest_itself_may_write);
+    RUN(older_notes_wish_for_less);
     RUN(all_answers_fit_the_smallest_block);
     return test_result();
 }

@@ -9,7 +9,7 @@
 #ifndef TENDER_COMMON_BACKEND_H
 #define TENDER_COMMON_BACKEND_H
 
-#include "tender/common/devices.h"
+#include "tender/common/answers.h"
 #include "tender/common/guest.h"
 
 #define MEBIBYTE UINT64_C(0x100000)
@@ -21,7 +21,7 @@ struct image {
     struct elf elf;
     union manifest manifest;
     struct traits traits[SOLO5_ENTRIES_MAX]; /* of devices, by handle */
-    struct bytes fata_note, counters_note;   /* empty if it has none */
+    struct wish answers, counters;
 };
 
 /* What is to be run, and what the command line says about that. */
@@ -31,7 +31,8 @@ struct launch {
     const char *counters; /* the file to show them in, or NULL */
     char **options;       /* all of them, some of which attach devices */
     size_t option_count;
-    char **arguments; /* for the guest; the last is NULL */
+    char **arguments;      /* for the guest; the last is NULL */
+    struct writer answers; /* records for an image that asks for some */
 };
 
 struct backend {
@@ -67,12 +68,10 @@ void launch_boot(const struct launch *launch, const struct guest *guest,
 
 /*
  * Show the counters, if asked to, and answer an image that asks for answers:
- * random bytes and so on, that block devices transfer up to `transfer` bytes at
- * once, and `more` records of the back end's own (answer_put). False if it has
- * not asked, as Solo5's images do not.
+ * behind what the back end has put into launch->answers, random bytes and so
+ * on. False if it has not asked, as Solo5's images do not.
  */
-bool launch_answer(const struct launch *launch, const struct guest *guest,
-                   uint32_t transfer, struct bytes more);
+bool launch_answer(struct launch *launch, const struct guest *guest);
 
 /*
  * Forget what is none of the guest's business, just before it is locked up:

@@ -11,20 +11,18 @@
 
 #include "abi/counters.h"
 
-bool counters_share(const struct guest *guest, const struct elf *elf,
-                    struct bytes note, const char *path)
+bool counters_share(const struct guest *guest, const struct wish *wish,
+                    const char *path)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    struct reader r = reader_of(note);
-    uint64_t address = get_le64(&r), size = get_le64(&r);
-    uint8_t *region = guest_at(guest, address, size);
+    uint8_t *region = wish_region(guest, wish);
+    uint64_t size = wish->size;
     struct stat status;
     int problem = 0;
 
-    if (r.failed || address % FATA_COUNTERS_PAGE != 0 ||
+    if (region == NULL || wish->address % FATA_COUNTERS_PAGE != 0 ||
         size % FATA_COUNTERS_PAGE != 0 || size == 0 ||
-        size > FATA_COUNTERS_BYTES_MAX || address < SOLO5_IMAGE_START ||
-        region == NULL || !guest_is_writable(elf, address, size))
+        size > FATA_COUNTERS_BYTES_MAX)
         return false;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
                   S_IRUSR | S_IWUSR);

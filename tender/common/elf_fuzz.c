@@ -28,7 +28,7 @@ static void check(bool condition)
 }
 
 /* Guest memory, zeroed, between pages that nobody may touch. */
-static struct guest fresh_memory(void)
+static struct guest fresh_memory(const struct elf *elf)
 {
     static uint8_t *around;
 
@@ -45,7 +45,8 @@ static struct guest fresh_memory(void)
     return (struct guest){.memory = memory,
                           .start = MEMORY - room(),
                           .mem_size = MEMORY,
-                          .in_place = in_place};
+                          .in_place = in_place,
+                          .elf = elf};
 }
 
 static void check_segments(const struct elf *elf)
@@ -118,21 +119,19 @@ static void try_file(const uint8_t *data, size_t size)
         check(note.len > 0 && note.at >= data &&
               note.at + note.len <= data + size);
 
-    struct guest guest = fresh_memory();
-    check(guest_load(&guest, &elf, -1));
+    struct guest guest = fresh_memory(&elf);
+    check(guest_load(&guest, -1));
     check_loaded(&guest, &elf);
 
-    guest = fresh_memory();
+    guest = fresh_memory(&elf);
     if (elf_note(&elf, &elf_note_manifest, &note, &why) &&
         manifest_parse(&manifest, note))
         check(guest_write_boot_info(&guest, boot, info, &manifest, no_words));
-    const struct answers answers = {
-        .random = random, .counters = true, .traits = traits};
-    if (guest_load(&guest, &elf, -1) &&
+    if (guest_load(&guest, -1) &&
         (elf_note(&elf, &elf_note_fata, &note, &why) ||
          elf_note(&elf, &elf_note_counters, &note, &why))) {
-        (void)answers_wants(note);
-        (void)answers_write(&guest, &elf, note, &answers);
+        const struct wish wish = wish_of(note);
+        (void)answers_write(&guest, &wish, random, traits, bytes_of(random, 8));
     }
 }
 

@@ -15,6 +15,21 @@ uint8_t *guest_at(const struct guest *guest, uint64_t address, uint64_t len)
     return guest->memory + (address - guest->start);
 }
 
+uint8_t *guest_may(const struct guest *guest, uint64_t address, uint64_t len,
+                   uint32_t rights)
+{
+    for (size_t i = 0; i < guest->elf->count; i++) {
+        const struct elf_segment *segment = &guest->elf->segments[i];
+        uint32_t has = segment->flags;
+        if (has & ELF_EXECUTE)
+            has |= ELF_READ;
+        if ((has & rights) != rights && address < segment->end &&
+            segment->start < address + len)
+            return NULL;
+    }
+    return guest_at(guest, address, len);
+}
+
 /* A monitor's guest has its code executed elsewhere: here it is only read. */
 static int protection_of(const struct guest *guest,
                          const struct elf_segment *segment)
@@ -79,10 +94,10 @@ static bool load_segment(const struct guest *guest,
                     protection_of(guest, segment)) == 0;
 }
 
-bool guest_load(const struct guest *guest, const struct elf *elf, int fd)
+bool guest_load(const struct guest *guest, int fd)
 {
-    for (size_t i = 0; i < elf->count; i++)
-        if (!load_segment(guest, &elf->segments[i], fd))
+    for (size_t i = 0; i < guest->elf->count; i++)
+        if (!load_segment(guest, &guest->elf->segments[i], fd))
             return false;
     return true;
 }
@@ -105,15 +120,4 @@ bool guest_write_boot_info(const struct guest *guest, uint64_t address,
         put_bytes(&w, bytes_of_string(words[i]));
     }
     return !w.failed;
-}
-
-bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size)
-{
-    for (size_t i = 0; i < elf->count; i++) {
-        const struct elf_segment *segment = &elf->segments[i];
-        if ((segment->flags & ELF_WRITE) == 0 && address < segment->end &&
-            segment->start < address + size)
-            return false;
-    }
-    return true;
 }

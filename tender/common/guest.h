@@ -20,6 +20,7 @@ struct guest {
     uint64_t start;    /* the guest's address of its first byte */
     uint64_t mem_size; /* and of the one behind its last */
     bool in_place;     /* it runs in this very process */
+    const struct elf *elf;
 };
 
 /*
@@ -29,12 +30,18 @@ struct guest {
 uint8_t *guest_at(const struct guest *guest, uint64_t address, uint64_t len);
 
 /*
+ * The same, or NULL where a segment is in the way of these rights, of enum
+ * elf_flag. What is executed can be read as well.
+ */
+uint8_t *guest_may(const struct guest *guest, uint64_t address, uint64_t len,
+                   uint32_t rights);
+
+/*
  * Put the segments in place. Whole pages are mapped from the file `fd` where
  * that can be (they are then shared and read when needed), the rest is copied.
  * With fd -1 all is copied. False with errno set.
  */
-MUST_USE bool guest_load(const struct guest *guest, const struct elf *elf,
-                         int fd);
+MUST_USE bool guest_load(const struct guest *guest, int fd);
 
 /*
  * Write to `address` the boot info, behind it the manifest and the command
@@ -45,8 +52,5 @@ MUST_USE bool guest_write_boot_info(const struct guest *guest, uint64_t address,
                                     struct bytes info,
                                     const union manifest *manifest,
                                     char *const *words);
-
-/* Whether the guest may write to all of [address, address + size). */
-bool guest_is_writable(const struct elf *elf, uint64_t address, uint64_t size);
 
 #endif

@@ -13,14 +13,15 @@
 #define MACHINE EM_X86_64
 #endif
 
-/* Empty if there is none, or there is no sense in it. */
-static struct bytes optional_note(const struct elf *elf,
-                                  const struct elf_note_kind *kind)
+/* Nothing, if there is no such note, or no sense in it. */
+static struct wish wish_in(const struct elf *elf,
+                           const struct elf_note_kind *kind)
 {
-    struct bytes note;
+    struct bytes note = {0};
     const char *why;
 
-    return elf_note(elf, kind, &note, &why) ? note : (struct bytes){0};
+    (void)!elf_note(elf, kind, &note, &why);
+    return wish_of(note);
 }
 
 void image_open(struct image *image, uint64_t mem_size)
@@ -59,6 +60,6 @@ void image_open(struct image *image, uint64_t mem_size)
         errx(1, "%s: %s", name, why);
     if (!manifest_parse(&image->manifest, manifest_note))
         errx(1, "%s: Solo5 manifest is invalid", name);
-    image->fata_note = optional_note(&image->elf, &elf_note_fata);
-    image->counters_note = optional_note(&image->elf, &elf_note_counters);
+    image->answers = wish_in(&image->elf, &elf_note_fata);
+    image->counters = wish_in(&image->elf, &elf_note_counters);
 }

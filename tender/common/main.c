@@ -11,7 +11,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "tender/common/answers.h"
 #include "tender/common/backend.h"
 #include "tender/common/counters.h"
 
@@ -35,7 +34,7 @@ static uint32_t processors(void)
 
 void launch_load(const struct launch *launch, const struct guest *guest)
 {
-    if (!guest_load(guest, &launch->image.elf, launch->image.fd))
+    if (!guest_load(guest, launch->image.fd))
         err(1, "%s: cannot load it", launch->image.name);
 }
 
@@ -48,29 +47,27 @@ void launch_boot(const struct launch *launch, const struct guest *guest,
              SOLO5_CMDLINE_MAX);
 }
 
-bool launch_answer(const struct launch *launch, const struct guest *guest,
-                   uint32_t transfer, struct bytes more)
+bool launch_answer(struct launch *launch, const struct guest *guest)
 {
     const struct image *image = &launch->image;
+    struct writer *w = &launch->answers;
     uint8_t random[ANSWERS_RANDOM_BYTES];
-    struct answers answers = {.random = random,
-                              .transfer = transfer,
-                              .processors = processors(),
-                              .traits = image->traits,
-                              .more = more};
 
-    if (launch->counters != NULL)
-        answers.counters =
-            image->fata_note.len > 0 &&
-            counters_share(guest, &image->elf, image->counters_note,
-                           launch->counters);
-    if (launch->counters != NULL && !answers.counters)
-        warnx("--counters=%s: this image has none to show", launch->counters);
-    if (image->fata_note.len == 0)
+    if (launch->counters != NULL) {
+        if (image->answers.size > 0 &&
+            counters_share(guest, &image->counters, launch->counters))
+            answer_put_number(w, FATA_ANSWER_COUNTERS, 1);
+        else
+            warnx("--counters=%s: this image has none to show",
+                  launch->counters);
+    }
+    if (image->answers.size == 0)
         return false;
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         err(1, "no random bytes for the guest");
-    bool told = answers_write(guest, &image->elf, image->fata_note, &answers);
+    answer_put_number(w, FATA_ANSWER_PROCESSORS, processors());
+    bool told = answers_write(guest, &image->answers, random, image->traits,
+                              written(w));
     explicit_bzero(random, sizeof(random));
     /* It would take headers for frames. */
     for (uint32_t i = 1; i < image->manifest.count && !told; i++)
@@ -93,6 +90,7 @@ void launch_seal(void)
 
 int main(int argc, char **argv)
 {
+    static uint8_t answers[FATA_ANSWERS_BYTES];
     static struct launch launch; /* large, and mostly not touched */
 
     /* No file of ours is to get the number of one that was closed. */
@@ -100,6 +98,7 @@ int main(int argc, char **argv)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
             return EXIT_FAILURE;
     options_parse(&launch, argv + (argc > 0));
+    launch.answers = WRITER(answers);
     image_open(&launch.image, launch.mem_size);
     options_attach(&launch);
     backend.start(&launch);

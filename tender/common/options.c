@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/version.h"
-#include "tender/common/answers.h"
 #include "tender/common/backend.h"
 
 enum { MEBIBYTES_STANDARD = 512 };
@@ -167,7 +166,7 @@ static void take_word(struct image *image, const char *word, size_t option)
 /* Let the host do for the image's devices whatever it can. */
 static void want_offloads(struct image *image)
 {
-    uint64_t wants = answers_wants(image->fata_note);
+    uint64_t wants = image->answers.wants;
     bool rings = backend.rings && (wants & FATA_WANTS_RINGS) != 0;
     uint32_t count = 0;
 

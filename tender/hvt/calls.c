@@ -10,16 +10,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { READ = 4, WRITE = 2 }; /* as enum elf_flag has them */
+enum { READ = ELF_READ, WRITE = ELF_WRITE };
 
 #define SECOND UINT64_C(1000000000)
 
 volatile sig_atomic_t calls_stop;
 
 void calls_init(struct calls *calls, const struct guest *guest,
-                const struct elf *elf, const union manifest *manifest)
+                const union manifest *manifest)
 {
-    *calls = (struct calls){.guest = guest, .elf = elf, .manifest = manifest};
+    *calls = (struct calls){.guest = guest, .manifest = manifest};
     for (uint32_t i = 1; i < manifest->count; i++) {
         const struct solo5_entry *entry = &manifest->entries[i];
         if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
@@ -35,24 +35,15 @@ void calls_init(struct calls *calls, const struct guest *guest,
 }
 
 /*
- * The guest's memory, if it is all there, and is the guest's to read (READ) or
- * to write to. Segments are protected from us as well, so that to touch one
- * without asking would be our own end.
+ * The guest's memory, if it is all there, and is the guest's by these rights.
+ * Segments are protected from us as well, so that to touch one without asking
+ * would be our own end.
  */
 static uint8_t *at(struct calls *calls, uint64_t address, uint64_t len,
-                   uint32_t right)
+                   uint32_t rights)
 {
-    uint8_t *memory = guest_at(calls->guest, address, len);
+    uint8_t *memory = guest_may(calls->guest, address, len, rights);
 
-    for (size_t i = 0; memory != NULL && i < calls->elf->count; i++) {
-        const struct elf_segment *segment = &calls->elf->segments[i];
-        uint32_t flags = segment->flags;
-        if (flags & ELF_EXECUTE)
-            flags |= READ;
-        if ((flags & right) == 0 && address < segment->end &&
-            segment->start < address + len)
-            memory = NULL;
-    }
     if (memory == NULL)
         (void)snprintf(calls->why, sizeof(calls->why),
                        "Invalid guest access: gpa=0x%llx, sz=%llu",
@@ -232,9 +223,7 @@ static bool ring_open(struct calls *calls, struct ring *ring, uint64_t address)
     *ring = (struct ring){0};
     if (address == 0)
         return true;
-    if (at(calls, address, sizeof(struct hvt_ring), READ) == NULL)
-        return false;
-    ring->memory = at(calls, address, sizeof(struct hvt_ring), WRITE);
+    ring->memory = at(calls, address, sizeof(struct hvt_ring), READ | WRITE);
     if (ring->memory == NULL)
         return false;
     memcpy(counts, ring->memory, sizeof(counts));
@@ -401,18 +390,18 @@ enum calls_end calls_do(struct calls *calls, uint32_t number, uint64_t address)
 {
     /* Of the structures; those that have no result may be constants. */
     static const struct {
-        uint8_t size, results;
+        uint8_t size, rights;
     } known[] = {
-        [HVT_WALLTIME] = {sizeof(struct hvt_walltime), 1},
-        [HVT_PUTS] = {sizeof(struct hvt_puts), 0},
-        [HVT_POLL] = {sizeof(struct hvt_poll), 1},
-        [HVT_BLOCK_WRITE] = {sizeof(struct hvt_block), 1},
-        [HVT_BLOCK_READ] = {sizeof(struct hvt_block), 1},
-        [HVT_NET_WRITE] = {sizeof(struct hvt_net), 1},
-        [HVT_NET_READ] = {sizeof(struct hvt_net), 1},
-        [HVT_HALT] = {sizeof(struct hvt_halt), 0},
-        [HVT_EXCHANGE] = {sizeof(struct hvt_exchange), 1},
-        [HVT_BLOCK_FLUSH] = {sizeof(struct hvt_block), 1},
+        [HVT_WALLTIME] = {sizeof(struct hvt_walltime), READ | WRITE},
+        [HVT_PUTS] = {sizeof(struct hvt_puts), READ},
+        [HVT_POLL] = {sizeof(struct hvt_poll), READ | WRITE},
+        [HVT_BLOCK_WRITE] = {sizeof(struct hvt_block), READ | WRITE},
+        [HVT_BLOCK_READ] = {sizeof(struct hvt_block), READ | WRITE},
+        [HVT_NET_WRITE] = {sizeof(struct hvt_net), READ | WRITE},
+        [HVT_NET_READ] = {sizeof(struct hvt_net), READ | WRITE},
+        [HVT_HALT] = {sizeof(struct hvt_halt), READ},
+        [HVT_EXCHANGE] = {sizeof(struct hvt_exchange), READ | WRITE},
+        [HVT_BLOCK_FLUSH] = {sizeof(struct hvt_block), READ | WRITE},
     };
     union call call;
 
@@ -423,15 +412,12 @@ enum calls_end calls_do(struct calls *calls, uint32_t number, uint64_t address)
         return CALLS_BAD;
     }
     size_t size = known[number].size;
-    const uint8_t *from = at(calls, address, size, READ);
-    uint8_t *to = NULL;
-    if (from != NULL && known[number].results)
-        to = at(calls, address, size, WRITE);
-    if (from == NULL || (known[number].results && to == NULL))
+    uint8_t *structure = at(calls, address, size, known[number].rights);
+    if (structure == NULL)
         return CALLS_BAD;
-    memcpy(&call, from, size);
+    memcpy(&call, structure, size);
     enum calls_end end = act(calls, number, &call);
-    if (end == CALLS_DONE && to != NULL)
-        memcpy(to, &call, size);
+    if (end == CALLS_DONE && (known[number].rights & WRITE) != 0)
+        memcpy(structure, &call, size);
     return end;
 }

@@ -15,7 +15,6 @@
 
 struct calls {
     const struct guest *guest;
-    const struct elf *elf;
     const union manifest *manifest;
     bool extended; /* Fata's hypercalls were offered */
 
@@ -41,7 +40,7 @@ enum calls_end {
 extern volatile sig_atomic_t calls_stop;
 
 void calls_init(struct calls *calls, const struct guest *guest,
-                const struct elf *elf, const union manifest *manifest);
+                const union manifest *manifest);
 
 /* Do hypercall `number`, whose structure the guest has at `address`. */
 enum calls_end calls_do(struct calls *calls, uint32_t number, uint64_t address);

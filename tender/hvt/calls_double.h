@@ -40,8 +40,8 @@ static inline void calls_double_make(struct calls_double *d)
 
     assert(room != MAP_FAILED);
     *d = (struct calls_double){0};
-    d->guest =
-        (struct guest){.memory = room + SOLO5_PAGE, .mem_size = DOUBLE_END};
+    d->guest = (struct guest){
+        .memory = room + SOLO5_PAGE, .mem_size = DOUBLE_END, .elf = &d->elf};
     assert(mprotect(d->guest.memory, DOUBLE_END, PROT_READ | PROT_WRITE) == 0);
     assert(mprotect(d->guest.memory + DOUBLE_CODE, SOLO5_PAGE, PROT_READ) == 0);
     assert(mprotect(d->guest.memory + DOUBLE_SECRET, SOLO5_PAGE, PROT_NONE) ==
@@ -65,7 +65,7 @@ static inline void calls_double_make(struct calls_double *d)
         .hostfd = disk,
         .attached = 1,
         .block = {.capacity = DOUBLE_DISK, .block_size = 512}};
-    calls_init(&d->calls, &d->guest, &d->elf, &d->manifest);
+    calls_init(&d->calls, &d->guest, &d->manifest);
     d->calls.extended = true;
 }
 

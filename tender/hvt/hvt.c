@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "abi/fata.h"
-#include "tender/common/answers.h"
 #include "tender/common/backend.h"
 #include "tender/hvt/calls.h"
 #include "tender/hvt/hvt.h"
@@ -141,10 +140,9 @@ static _Noreturn void hvt_start(struct launch *launch)
 {
     union manifest *manifest = &launch->image.manifest;
     uint64_t behind = HVT_BOOT_INFO + sizeof(struct hvt_boot_info);
-    uint8_t text[16];
-    struct writer more = WRITER(text);
 
     machine_make(&machine, launch->mem_size);
+    machine.guest.elf = &launch->image.elf;
     launch_load(launch, &machine.guest);
     const struct hvt_boot_info info = {
         .mem_size = machine.guest.mem_size,
@@ -155,15 +153,14 @@ static _Noreturn void hvt_start(struct launch *launch)
     };
     launch_boot(launch, &machine.guest, HVT_BOOT_INFO,
                 bytes_of(&info, sizeof(info)));
-    answer_put_number(&more, FATA_ANSWER_HVT, 1);
-    bool extended =
-        launch_answer(launch, &machine.guest, UINT32_MAX, written(&more));
+    answer_put_number(&launch->answers, FATA_ANSWER_HVT, 1);
+    answer_put_number(&launch->answers, FATA_ANSWER_BLOCK_TRANSFER, UINT32_MAX);
+    bool extended = launch_answer(launch, &machine.guest);
     machine_prepare(&machine, launch->image.elf.entry);
 
-    calls_init(&calls, &machine.guest, &launch->image.elf, manifest);
+    calls_init(&calls, &machine.guest, manifest);
     calls.extended = extended;
-    bool stops =
-        (answers_wants(launch->image.fata_note) & FATA_WANTS_STOP) != 0;
+    bool stops = (launch->image.answers.wants & FATA_WANTS_STOP) != 0;
     int debugger = -1;
     if (debugged)
         debugger = gdb_accept(&machine, gdb_port);

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "abi/fata.h"
-#include "tender/common/answers.h"
 #include "tender/common/backend.h"
 #include "tender/spt/cage.h"
 
@@ -37,10 +36,10 @@ static bool spt_option(const char *word)
 }
 
 /* Memory from 0x10000 on, where the image is linked for. */
-static struct guest map_guest(uint64_t mem_size)
+static struct guest map_guest(const struct launch *launch)
 {
     int protection = PROT_READ | PROT_WRITE;
-    size_t size = mem_size - SOLO5_SPT_MEMORY_START;
+    size_t size = launch->mem_size - SOLO5_SPT_MEMORY_START;
 
     if (executable_heap)
         protection |= PROT_EXEC;
@@ -52,7 +51,7 @@ static struct guest map_guest(uint64_t mem_size)
         err(1,
             "cannot have %llu MiB of memory for the guest: give a smaller "
             "--mem",
-            (unsigned long long)(mem_size / MEBIBYTE));
+            (unsigned long long)(launch->mem_size / MEBIBYTE));
     /*
      * The first byte touched would otherwise bring, and clear, two megabytes.
      * Where the kernel has no huge pages it refuses, which is as good.
@@ -60,8 +59,9 @@ static struct guest map_guest(uint64_t mem_size)
     (void)madvise(memory, size, MADV_NOHUGEPAGE);
     return (struct guest){.memory = memory,
                           .start = SOLO5_SPT_MEMORY_START,
-                          .mem_size = mem_size,
-                          .in_place = true};
+                          .mem_size = launch->mem_size,
+                          .in_place = true,
+                          .elf = &launch->image.elf};
 }
 
 /* The descriptors of the guest: its epoll set, its timer, its devices, some
@@ -129,20 +129,18 @@ struct agreed {
     uint64_t thread; /* what the register is set to; 0: the image does it */
 };
 
-static struct agreed agree(const struct image *image, const struct guest *guest)
+static struct agreed agree(const struct wish *wish, const struct guest *guest)
 {
-    uint64_t wants = answers_wants(image->fata_note);
-    uint64_t thread = answers_thread(image->fata_note);
-    struct agreed agreed = {.guards = (wants & FATA_WANTS_GUARDS) != 0};
+    struct agreed agreed = {.guards = (wish->wants & FATA_WANTS_GUARDS) != 0};
 
     /* Linux has had it since 5.11. */
-    if ((wants & FATA_WANTS_WAIT) != 0)
+    if ((wish->wants & FATA_WANTS_WAIT) != 0)
         agreed.waits =
             syscall(SYS_epoll_pwait2, -1, NULL, 1, NULL, NULL, 0) != 0 &&
             errno != ENOSYS;
-    if ((wants & FATA_WANTS_THREAD) != 0 &&
-        guest_at(guest, thread, FATA_THREAD_BYTES) != NULL)
-        agreed.thread = thread;
+    if ((wish->wants & FATA_WANTS_THREAD) != 0 &&
+        guest_at(guest, wish->thread, FATA_THREAD_BYTES) != NULL)
+        agreed.thread = wish->thread;
     return agreed;
 }
 
@@ -171,23 +169,23 @@ static void answer_rings(struct writer *w, const struct image *image)
                    bytes_of(rings, count * sizeof(rings[0])));
 }
 
-static bool answer(const struct launch *launch, const struct guest *guest,
+static bool answer(struct launch *launch, const struct guest *guest,
                    const struct agreed *agreed)
 {
     const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
-    uint8_t text[80 + FATA_RINGS_MAX * sizeof(struct fata_ring)];
-    struct writer w = WRITER(text);
+    struct writer *w = &launch->answers;
 
-    answer_rings(&w, &launch->image);
+    answer_put_number(w, FATA_ANSWER_BLOCK_TRANSFER, FILTER_TRANSFER);
+    answer_rings(w, &launch->image);
     if (vdso != 0)
-        answer_put(&w, FATA_ANSWER_VDSO, bytes_of(&vdso, sizeof(vdso)));
+        answer_put(w, FATA_ANSWER_VDSO, bytes_of(&vdso, sizeof(vdso)));
     if (agreed->waits)
-        answer_put_number(&w, FATA_ANSWER_WAIT, 1);
+        answer_put_number(w, FATA_ANSWER_WAIT, 1);
     if (agreed->thread != 0)
-        answer_put_number(&w, FATA_ANSWER_THREAD, 1);
+        answer_put_number(w, FATA_ANSWER_THREAD, 1);
     if (agreed->guards)
-        answer_put_number(&w, FATA_ANSWER_GUARDS, 1);
-    return launch_answer(launch, guest, FILTER_TRANSFER, written(&w));
+        answer_put_number(w, FATA_ANSWER_GUARDS, 1);
+    return launch_answer(launch, guest);
 }
 
 /* A system call that needs no thread register, where errno is. */
@@ -234,7 +232,7 @@ static _Noreturn void spt_start(struct launch *launch)
 {
     static struct filter cage;
     const union manifest *manifest = &launch->image.manifest;
-    struct guest guest = map_guest(launch->mem_size);
+    struct guest guest = map_guest(launch);
     uint64_t behind = SOLO5_SPT_BOOT_INFO + sizeof(struct solo5_spt_boot_info);
     struct solo5_spt_boot_info info = {
         .mem_size = guest.mem_size,
@@ -247,7 +245,7 @@ static _Noreturn void spt_start(struct launch *launch)
     make_events(&launch->image, &info);
     launch_boot(launch, &guest, SOLO5_SPT_BOOT_INFO,
                 bytes_of(&info, sizeof(info)));
-    struct agreed agreed = agree(&launch->image, &guest);
+    struct agreed agreed = agree(&launch->image.answers, &guest);
     bool answered = answer(launch, &guest, &agreed);
     if (!answered)
         agreed = (struct agreed){0};
