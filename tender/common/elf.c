@@ -19,6 +19,13 @@ static bool slice(struct bytes file, uint64_t offset, uint64_t n,
     return true;
 }
 
+/* False, with the reason. */
+static bool refuse(const char **why, const char *reason)
+{
+    *why = reason;
+    return false;
+}
+
 /* Check one segment; `floor` is where it may begin, `mem_size` where end. */
 static bool parse_segment(struct elf_segment *segment, const Elf64_Phdr *h,
                           struct bytes file, uint64_t floor, uint64_t mem_size,
@@ -26,36 +33,31 @@ static bool parse_segment(struct elf_segment *segment, const Elf64_Phdr *h,
 {
     uint64_t end, mask = h->p_align - 1;
 
-    *why = "a segment's alignment is not a power of two of whole pages";
-    if (h->p_align == 0 || (h->p_align & mask) != 0)
-        return false;
-    segment->start = h->p_vaddr & ~mask;
-    if (segment->start % SOLO5_PAGE != 0)
-        return false;
-    *why = "a segment begins below 0x100000, or before the end of the one "
-           "before it";
+    if (h->p_align == 0 || (h->p_align & mask) != 0 ||
+        (h->p_vaddr & ~mask) % SOLO5_PAGE != 0)
+        return refuse(why, "a segment's alignment is not a power of two of "
+                           "whole pages");
+    *segment = (struct elf_segment){.start = h->p_vaddr & ~mask,
+                                    .address = h->p_vaddr,
+                                    .offset = h->p_offset,
+                                    .flags = h->p_flags & (PF_R | PF_W | PF_X)};
     if (h->p_vaddr < SOLO5_IMAGE_START || segment->start < floor)
-        return false;
-    *why = "a segment is smaller in memory than in the file";
+        return refuse(why, "a segment begins below 0x100000, or before the end "
+                           "of the one before it");
     if (h->p_memsz < h->p_filesz)
-        return false;
-    *why = "a segment does not fit into guest memory: give a larger --mem";
+        return refuse(why, "a segment is smaller in memory than in the file");
     if (__builtin_add_overflow(h->p_vaddr, h->p_memsz, &end) ||
         __builtin_add_overflow(end, mask, &end) || (end & ~mask) > mem_size)
-        return false;
+        return refuse(why, "a segment does not fit into guest memory: give a "
+                           "larger --mem");
     segment->end = end & ~mask;
-    *why = "a segment does not end at a page boundary";
     if (segment->end % SOLO5_PAGE != 0)
-        return false;
-    *why = "the file ends before a segment does: it is cut off";
+        return refuse(why, "a segment does not end at a page boundary");
     if (!slice(file, h->p_offset, h->p_filesz, &segment->contents))
-        return false;
-    *why = "a segment is both writable and executable";
+        return refuse(why, "the file ends before a segment does: it is cut "
+                           "off");
     if ((h->p_flags & PF_W) != 0 && (h->p_flags & PF_X) != 0)
-        return false;
-    segment->address = h->p_vaddr;
-    segment->offset = h->p_offset;
-    segment->flags = h->p_flags & (PF_R | PF_W | PF_X);
+        return refuse(why, "a segment is both writable and executable");
     return true;
 }
 
@@ -71,33 +73,30 @@ bool elf_parse(struct elf *elf, struct bytes file, uint64_t mem_size,
     Elf64_Phdr h;
 
     *elf = (struct elf){.file = file};
-    *why = "not a 64-bit little-endian ELF file";
     if (!bytes_equal(bytes_first(file, sizeof(identity)), BYTES(identity)))
-        return false;
-    *why = "its ELF header is malformed or cut off";
+        return refuse(why, "not a 64-bit little-endian ELF file");
     get_copy(&r, &header, sizeof(header));
     if (r.failed || header.e_version != EV_CURRENT ||
         header.e_ehsize != sizeof(header) || header.e_phentsize != sizeof(h) ||
         header.e_phnum == 0 ||
         !slice(file, header.e_phoff, header.e_phnum * sizeof(h), &elf->headers))
-        return false;
-    *why = "not a static, position-dependent executable (ET_EXEC)";
+        return refuse(why, "its ELF header is malformed or cut off");
     if (header.e_type != ET_EXEC)
-        return false;
-    *why = "its entry point is outside guest memory: give a larger --mem";
+        return refuse(why,
+                      "not a static, position-dependent executable (ET_EXEC)");
     elf->machine = header.e_machine;
     elf->entry = header.e_entry;
     if (elf->entry < SOLO5_IMAGE_START || elf->entry >= mem_size)
-        return false;
+        return refuse(why, "its entry point is outside guest memory: give a "
+                           "larger --mem");
 
     uint64_t floor = SOLO5_IMAGE_START;
     for (r = reader_of(elf->headers); r.rest.len > 0;) {
         get_copy(&r, &h, sizeof(h));
         if (h.p_type != PT_LOAD || h.p_filesz == 0)
             continue;
-        *why = "it has more than 64 segments";
         if (elf->count == ELF_SEGMENTS_MAX)
-            return false;
+            return refuse(why, "it has more than 64 segments");
         struct elf_segment *segment = &elf->segments[elf->count++];
         if (!parse_segment(segment, &h, file, floor, mem_size, why))
             return false;
@@ -132,27 +131,21 @@ bool elf_note(const struct elf *elf, const struct elf_note_kind *kind,
         get_copy(&r, &h, sizeof(h));
         if (h.p_type != PT_NOTE)
             continue;
-        *why = "a note is cut off";
-        if (h.p_filesz < sizeof(Elf64_Nhdr))
-            return false;
-        if (h.p_filesz < sizeof(note))
-            continue;
-        if (!slice(elf->file, h.p_offset, h.p_filesz, &whole))
-            return false;
-
+        if (h.p_filesz < sizeof(Elf64_Nhdr) ||
+            !slice(elf->file, h.p_offset, h.p_filesz, &whole))
+            return refuse(why, "a note is cut off");
+        /* One that is too short for such a name has none. */
         struct reader in = reader_of(whole);
         get_copy(&in, &note, sizeof(note));
         if (note.type != kind->type || note.namesz != kind->name.len ||
             memcmp(note.name, kind->name.at, kind->name.len) != 0)
             continue;
         uint32_t padding = -(uint32_t)sizeof(note) % kind->align;
-        *why = "note does not fall within valid size";
         if (note.descsz <= padding || note.descsz > kind->max ||
             note.descsz > in.rest.len)
-            return false;
+            return refuse(why, "note does not fall within valid size");
         *contents = bytes_after(bytes_first(in.rest, note.descsz), padding);
         return true;
     }
-    *why = kind->absent;
-    return false;
+    return refuse(why, kind->absent);
 }
