@@ -67,7 +67,7 @@ static void all_answers_fit_the_smallest_block(void)
                                     .read_only = i % 2 != 0};
     /* Those of the tenders themselves. */
     answer_put(&w, FATA_ANSWER_RINGS, bytes_of(rings, sizeof(rings)));
-    for (uint32_t i = 0; i < 6; i++)
+    for (uint32_t i = 0; i < 7; i++)
         answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
     CHECK(answers_write(&guest, &wish, random, traits, written(&w)));
 

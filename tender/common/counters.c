@@ -4,7 +4,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,7 +17,6 @@ bool counters_share(const struct guest *guest, const struct wish *wish,
     uint8_t *region = wish_region(guest, wish);
     uint64_t size = wish->size;
     struct stat status;
-    int problem = 0;
 
     if (region == NULL || wish->address % FATA_COUNTERS_PAGE != 0 ||
         size % FATA_COUNTERS_PAGE != 0 || size == 0 ||
@@ -36,13 +34,10 @@ bool counters_share(const struct guest *guest, const struct wish *wish,
              "its own",
              path);
     /* Zeroed, and all there: a page that cannot be had later would end us. */
-    if (ftruncate(fd, 0) != 0)
-        problem = errno;
-    else
-        problem = posix_fallocate(fd, 0, (off_t)size);
-    if (problem != 0)
-        errx(1, "--counters=%s: no %llu bytes for it: %s", path,
-             (unsigned long long)size, strerror(problem));
+    if (ftruncate(fd, 0) != 0 ||
+        (errno = posix_fallocate(fd, 0, (off_t)size)) != 0)
+        err(1, "--counters=%s: no %llu bytes for it", path,
+            (unsigned long long)size);
     if (mmap(region, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
              0) == MAP_FAILED)
         err(1, "--counters=%s: cannot map it", path);

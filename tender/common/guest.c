@@ -34,15 +34,11 @@ uint8_t *guest_may(const struct guest *guest, uint64_t address, uint64_t len,
 static int protection_of(const struct guest *guest,
                          const struct elf_segment *segment)
 {
-    int protection = PROT_NONE;
+    int execute = guest->in_place ? PROT_EXEC : PROT_READ;
 
-    if (segment->flags & ELF_READ)
-        protection |= PROT_READ;
-    if (segment->flags & ELF_WRITE)
-        protection |= PROT_WRITE;
-    if (segment->flags & ELF_EXECUTE)
-        protection |= guest->in_place ? PROT_EXEC : PROT_READ;
-    return protection;
+    return ((segment->flags & ELF_READ) != 0 ? PROT_READ : PROT_NONE) |
+           ((segment->flags & ELF_WRITE) != 0 ? PROT_WRITE : PROT_NONE) |
+           ((segment->flags & ELF_EXECUTE) != 0 ? execute : PROT_NONE);
 }
 
 /*

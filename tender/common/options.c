@@ -28,36 +28,31 @@ static const struct {
     {"--block-read-only:", SOLO5_DEVICE_BLOCK, block_attach_read_only},
 };
 
+static const char help[] =
+    "Usage: %s [OPTION...] [--] IMAGE [ARGUMENT...]\n"
+    "Run the Solo5 %s image IMAGE.\n"
+    "\n"
+    "  --mem=N                      memory of N MiB (default: %d)\n"
+    "  --net:NAME=TAP               attach network device NAME to the tap\n"
+    "                               interface TAP\n"
+    "  --net:NAME=packet:INTERFACE  or to another Ethernet one, as a veth\n"
+    "  --net:NAME=@FD               or to the open descriptor FD\n"
+    "  --net-mac:NAME=MAC           its address (default: a random one)\n"
+    "  --net-offload:NAME=HOW       what is left to the tap, if it and the\n"
+    "                               guest can: on (default), checksum or off\n"
+    "  --block:NAME=PATH            attach block device NAME to a file\n"
+    "  --block-read-only:NAME=PATH  the same, not to be written to\n"
+    "  --block-sector-size:NAME=N   its block size (default: 512)\n"
+    "  --counters=FILE              show the guest's counters in FILE\n"
+    "  --name=NAME                  passed over: for lists of processes\n"
+    "%s"
+    "  -h, --help                   show this help\n"
+    "  --version                    show the versions\n";
+
 static _Noreturn void usage(void)
 {
-    (void)fprintf(
-        stderr,
-        "Usage: %s [OPTION...] [--] IMAGE [ARGUMENT...]\n"
-        "Run the Solo5 %s image IMAGE.\n"
-        "\n"
-        "  --mem=N                      memory of N MiB (default: %d)\n"
-        "  --net:NAME=TAP               attach network device NAME to the tap\n"
-        "                               interface TAP\n"
-        "  --net:NAME=packet:INTERFACE  or to another Ethernet interface, such "
-        "as\n"
-        "                               a veth\n"
-        "  --net:NAME=@FD               or to the open descriptor FD\n"
-        "  --net-mac:NAME=MAC           its address (default: a random one)\n"
-        "  --net-offload:NAME=HOW       what is left to the tap, if it and "
-        "the\n"
-        "                               guest can: on (the default), checksum\n"
-        "                               or off\n"
-        "  --block:NAME=PATH            attach block device NAME to a file\n"
-        "  --block-read-only:NAME=PATH  the same, not to be written to\n"
-        "  --block-sector-size:NAME=N   its block size (default: 512)\n"
-        "  --counters=FILE              show the guest's counters in FILE\n"
-        "  --name=NAME                  passed over: for whoever lists "
-        "processes\n"
-        "%s"
-        "  -h, --help                   show this help\n"
-        "  --version                    show the versions\n",
-        program_invocation_short_name, backend.name, MEBIBYTES_STANDARD,
-        backend.help);
+    (void)fprintf(stderr, help, program_invocation_short_name, backend.name,
+                  MEBIBYTES_STANDARD, backend.help);
     exit(EXIT_FAILURE);
 }
 

@@ -37,13 +37,13 @@ bool cage_make(struct filter *f, const struct cage *cage)
     allow_devices(f, cage, SOLO5_DEVICE_NET);
     FILTER_ALLOW(f, SYS_clock_gettime, FILTER_AT_MOST(0, CLOCK_MONOTONIC));
     /* Without a signal mask, or nothing but SIGKILL would end a guest. */
-    FILTER_ALLOW(f, cage->timerfd < 0 ? SYS_epoll_pwait2 : SYS_epoll_pwait,
+    FILTER_ALLOW(f, cage->waits ? SYS_epoll_pwait2 : SYS_epoll_pwait,
                  FILTER_IS(0, cage->epollfd), FILTER_IS(4, 0));
     allow_devices(f, cage, SOLO5_DEVICE_BLOCK);
     FILTER_ALLOW(f, SYS_write, FILTER_IS(0, STDOUT_FILENO));
-    if (cage->timerfd >= 0)
+    if (!cage->waits)
         FILTER_ALLOW(f, SYS_timerfd_settime, FILTER_IS(0, cage->timerfd));
-    if (cage->thread)
+    if (cage->thread == 0)
         FILTER_ALLOW(f, SYS_arch_prctl, FILTER_IS(0, ARCH_SET_FS));
     if (cage->guards)
         FILTER_ALLOW(f, SYS_mprotect, FILTER_IS(2, PROT_NONE));

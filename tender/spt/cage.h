@@ -21,13 +21,14 @@ enum {
 
 /* What a guest is given. */
 struct cage {
-    int epollfd;
-    int timerfd;  /* to sleep with; -1: it has epoll_pwait2 */
-    bool thread;  /* it sets the thread register itself */
-    bool guards;  /* it takes access to pages away */
-    bool flushes; /* block devices */
+    int epollfd, timerfd;
     const union manifest *manifest;
     const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */
+    /* Beyond Solo5, what was agreed on with an image. */
+    bool waits;      /* with epoll_pwait2, and needs no timer */
+    bool guards;     /* it takes access to pages away */
+    bool flushes;    /* block devices */
+    uint64_t thread; /* what its register is set to; 0: it does that itself */
 };
 
 struct cage_table {

@@ -7,7 +7,7 @@ bool cage_quickly(struct filter *f, const struct cage *cage)
     uint32_t descriptors[CAGE_TABLES] = {(uint32_t)cage->epollfd};
     uint32_t count = 1;
 
-    if (cage->timerfd >= 0 || cage->thread || !cage->guards)
+    if (!cage->waits || cage->thread == 0 || !cage->guards)
         return cage_make(f, cage);
     for (uint32_t i = 1; i < manifest->count; i++) {
         const struct solo5_entry *entry = &manifest->entries[i];

@@ -17,8 +17,9 @@ int main(void)
     for (unsigned n = 0; n < CAGE_TABLES; n++) {
         union manifest manifest = {.count = n + 1};
         const struct cage cage = {.epollfd = CAGE_NO_DESCRIPTOR,
-                                  .timerfd = -1,
+                                  .waits = true,
                                   .guards = true,
+                                  .thread = 1,
                                   .manifest = &manifest,
                                   .traits = traits};
         for (unsigned i = 1; i <= n; i++)

@@ -119,29 +119,20 @@ static void make_events(const struct image *image,
     close_others(&kept);
 }
 
-/*
- * What an image need not have allowed, since it does without: other ways to
- * sleep, and to set the thread register. And what it makes use of.
- */
-struct agreed {
-    bool waits;
-    bool guards;     /* mprotect, to take access away */
-    uint64_t thread; /* what the register is set to; 0: the image does it */
-};
-
-static struct agreed agree(const struct wish *wish, const struct guest *guest)
+/* What the image wants and can have, so that the cage is smaller or not. */
+static void agree(struct cage *cage, const struct wish *wish,
+                  const struct guest *guest)
 {
-    struct agreed agreed = {.guards = (wish->wants & FATA_WANTS_GUARDS) != 0};
-
+    cage->flushes = true;
+    cage->guards = (wish->wants & FATA_WANTS_GUARDS) != 0;
     /* Linux has had it since 5.11. */
     if ((wish->wants & FATA_WANTS_WAIT) != 0)
-        agreed.waits =
+        cage->waits =
             syscall(SYS_epoll_pwait2, -1, NULL, 1, NULL, NULL, 0) != 0 &&
             errno != ENOSYS;
     if ((wish->wants & FATA_WANTS_THREAD) != 0 &&
         guest_at(guest, wish->thread, FATA_THREAD_BYTES) != NULL)
-        agreed.thread = wish->thread;
-    return agreed;
+        cage->thread = wish->thread;
 }
 
 /* Tell the image which of its devices have rings, and where. */
@@ -170,7 +161,7 @@ static void answer_rings(struct writer *w, const struct image *image)
 }
 
 static bool answer(struct launch *launch, const struct guest *guest,
-                   const struct agreed *agreed)
+                   const struct cage *cage)
 {
     const uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
     struct writer *w = &launch->answers;
@@ -179,11 +170,11 @@ static bool answer(struct launch *launch, const struct guest *guest,
     answer_rings(w, &launch->image);
     if (vdso != 0)
         answer_put(w, FATA_ANSWER_VDSO, bytes_of(&vdso, sizeof(vdso)));
-    if (agreed->waits)
+    if (cage->waits)
         answer_put_number(w, FATA_ANSWER_WAIT, 1);
-    if (agreed->thread != 0)
+    if (cage->thread != 0)
         answer_put_number(w, FATA_ANSWER_THREAD, 1);
-    if (agreed->guards)
+    if (cage->guards)
         answer_put_number(w, FATA_ANSWER_GUARDS, 1);
     return launch_answer(launch, guest);
 }
@@ -199,10 +190,10 @@ static long raw_call(long number, long a, long b, long c)
 }
 
 /* Set the thread register, close the door, jump. */
-static _Noreturn void enter(struct filter *cage, uint64_t thread,
+static _Noreturn void enter(struct filter *filter, uint64_t thread,
                             uint64_t stack, uint64_t entry)
 {
-    struct sock_fprog program = {.len = cage->count, .filter = cage->code};
+    struct sock_fprog program = {.len = filter->count, .filter = filter->code};
     long own = (long)__builtin_thread_pointer();
 
     /* Guests sleep as exactly as the kernel can; its standard is 50 us late. */
@@ -230,7 +221,7 @@ static _Noreturn void enter(struct filter *cage, uint64_t thread,
 
 static _Noreturn void spt_start(struct launch *launch)
 {
-    static struct filter cage;
+    static struct filter filter;
     const union manifest *manifest = &launch->image.manifest;
     struct guest guest = map_guest(launch);
     uint64_t behind = SOLO5_SPT_BOOT_INFO + sizeof(struct solo5_spt_boot_info);
@@ -245,22 +236,19 @@ static _Noreturn void spt_start(struct launch *launch)
     make_events(&launch->image, &info);
     launch_boot(launch, &guest, SOLO5_SPT_BOOT_INFO,
                 bytes_of(&info, sizeof(info)));
-    struct agreed agreed = agree(&launch->image.answers, &guest);
-    bool answered = answer(launch, &guest, &agreed);
-    if (!answered)
-        agreed = (struct agreed){0};
-    const struct cage grants = {.epollfd = info.epollfd,
-                                .timerfd = agreed.waits ? -1 : info.timerfd,
-                                .thread = agreed.thread == 0,
-                                .guards = agreed.guards,
-                                .flushes = answered,
-                                .manifest = manifest,
-                                .traits = launch->image.traits};
-    if (!cage_quickly(&cage, &grants))
+    const struct cage plain = {.epollfd = info.epollfd,
+                               .timerfd = info.timerfd,
+                               .manifest = manifest,
+                               .traits = launch->image.traits};
+    struct cage cage = plain;
+    agree(&cage, &launch->image.answers, &guest);
+    if (!answer(launch, &guest, &cage))
+        cage = plain;
+    if (!cage_quickly(&filter, &cage))
         errx(1, "the rules for so many devices do not fit a seccomp filter: "
                 "attach fewer");
     launch_seal();
-    enter(&cage, agreed.thread, guest.mem_size - 8, launch->image.elf.entry);
+    enter(&filter, cage.thread, guest.mem_size - 8, launch->image.elf.entry);
 }
 
 const struct backend backend = {
