@@ -36,23 +36,23 @@ void answer_put_number(struct writer *w, uint32_t tag, uint32_t number)
 }
 
 /* Of network devices with headers before frames, and disks not to write to. */
-static void put_devices(struct writer *w, const struct traits *traits)
+static void put_devices(struct writer *w, const struct device *devices)
 {
     uint8_t text[FATA_NETS_MAX * sizeof(struct fata_net)], set[8];
     struct writer nets = WRITER(text), read_only = WRITER(set);
     uint64_t bits = 0;
 
     for (uint32_t i = 0; i < SOLO5_ENTRIES_MAX; i++) {
-        if (traits[i].read_only)
+        if (devices[i].read_only)
             bits |= UINT64_C(1) << i;
         /* Those with headers are among the first that there is room for. */
-        if ((traits[i].features == 0 && traits[i].header_len == 0) ||
+        if ((devices[i].features == 0 && devices[i].header_len == 0) ||
             nets.len == sizeof(text))
             continue;
         put_u8(&nets, (uint8_t)i);
-        put_u8(&nets, (uint8_t)traits[i].header_len);
+        put_u8(&nets, (uint8_t)devices[i].header_len);
         put_le16(&nets, 0);
-        put_le32(&nets, traits[i].features);
+        put_le32(&nets, devices[i].features);
     }
     put_le64(&read_only, bits);
     if (nets.len > 0)
@@ -63,7 +63,7 @@ static void put_devices(struct writer *w, const struct traits *traits)
 
 bool answers_write(const struct guest *guest, const struct wish *wish,
                    const uint8_t random[ANSWERS_RANDOM_BYTES],
-                   const struct traits *traits, struct bytes more)
+                   const struct device *devices, struct bytes more)
 {
     uint8_t *to = wish_region(guest, wish), text[FATA_ANSWERS_BYTES];
     struct writer w = WRITER(text);
@@ -72,7 +72,7 @@ bool answers_write(const struct guest *guest, const struct wish *wish,
     answer_put(&w, FATA_ANSWER_CANARY,
                bytes_of(random + FATA_ENTROPY_BYTES, 8));
     answer_put_number(&w, FATA_ANSWER_BLOCK_FLUSH, 1);
-    put_devices(&w, traits);
+    put_devices(&w, devices);
     put_bytes(&w, more);
     put_le64(&w, FATA_ANSWER_END);
     assert(!w.failed);

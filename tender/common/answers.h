@@ -30,12 +30,12 @@ void answer_put(struct writer *w, uint32_t tag, struct bytes contents);
 void answer_put_number(struct writer *w, uint32_t tag, uint32_t number);
 
 /*
- * Write what all tenders answer, of the random bytes and the traits of
+ * Write what all tenders answer, of the random bytes and the
  * SOLO5_ENTRIES_MAX devices, and `more` records to the region that was wished
  * for. False if there is none, or it is too small: then nothing is written.
  */
 bool answers_write(const struct guest *guest, const struct wish *wish,
                    const uint8_t random[ANSWERS_RANDOM_BYTES],
-                   const struct traits *traits, struct bytes more);
+                   const struct device *devices, struct bytes more);
 
 #endif

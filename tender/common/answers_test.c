@@ -24,12 +24,13 @@ static struct guest fresh(uint32_t flags)
 static bool answered(uint64_t address, uint64_t size, uint32_t flags)
 {
     static uint8_t random[ANSWERS_RANDOM_BYTES];
-    static const struct traits traits[SOLO5_ENTRIES_MAX];
+    static const struct device devices[SOLO5_ENTRIES_MAX];
     struct guest guest = fresh(flags);
     const struct wish wish = {.address = address, .size = size};
 
     memset(random, 0x5a, sizeof(random));
-    bool said = answers_write(&guest, &wish, random, traits, (struct bytes){0});
+    bool said =
+        answers_write(&guest, &wish, random, devices, (struct bytes){0});
     bool done = false;
     for (size_t i = 0; i < ROOM; i++)
         done = done || guest.memory[i] != 0;
@@ -55,21 +56,21 @@ static void all_answers_fit_the_smallest_block(void)
 {
     static uint8_t random[ANSWERS_RANDOM_BYTES];
     struct guest guest = fresh(ELF_READ | ELF_WRITE);
-    struct traits traits[SOLO5_ENTRIES_MAX] = {0};
+    struct device devices[SOLO5_ENTRIES_MAX] = {0};
     const struct fata_ring rings[FATA_RINGS_MAX] = {0};
     const struct wish wish = {.address = 0x101000, .size = FATA_ANSWERS_BYTES};
     uint8_t text[FATA_ANSWERS_BYTES];
     struct writer w = WRITER(text);
 
     for (size_t i = 0; i < SOLO5_ENTRIES_MAX; i++)
-        traits[i] = (struct traits){.header_len = FATA_NET_HEADER,
-                                    .features = 0x01020304,
-                                    .read_only = i % 2 != 0};
+        devices[i] = (struct device){.header_len = FATA_NET_HEADER,
+                                     .features = 0x01020304,
+                                     .read_only = i % 2 != 0};
     /* Those of the tenders themselves. */
     answer_put(&w, FATA_ANSWER_RINGS, bytes_of(rings, sizeof(rings)));
     for (uint32_t i = 0; i < 7; i++)
         answer_put_number(&w, FATA_ANSWER_COUNTERS, 1);
-    CHECK(answers_write(&guest, &wish, random, traits, written(&w)));
+    CHECK(answers_write(&guest, &wish, random, devices, written(&w)));
 
     struct reader r = reader_of(bytes_of(
         guest_at(&guest, 0x101000, FATA_ANSWERS_BYTES), FATA_ANSWERS_BYTES));

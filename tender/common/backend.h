@@ -20,7 +20,7 @@ struct image {
     int fd;
     struct elf elf;
     union manifest manifest;
-    struct traits traits[SOLO5_ENTRIES_MAX]; /* of devices, by handle */
+    struct device devices[SOLO5_ENTRIES_MAX]; /* by handle */
     struct wish answers, counters;
 };
 

@@ -9,8 +9,9 @@
 #include "abi/packet.h"
 #include "abi/solo5.h"
 
-/* What a device can beyond Solo5's manifest. */
-struct traits {
+/* A device of the manifest, and what it can beyond that. */
+struct device {
+    struct solo5_entry *entry;
     uint32_t features;   /* left to the host, of FATA_NET_* */
     uint32_t header_len; /* of the header before each frame, or 0 */
     bool read_only;      /* of a block device */
@@ -20,8 +21,7 @@ struct traits {
     struct packet_rings rings;
 };
 
-typedef void take_option(struct solo5_entry *entry, struct traits *traits,
-                         const char *value);
+typedef void take_option(struct device *device, const char *value);
 
 /* The address, instead of a random one. */
 take_option net_set_mac;
@@ -32,7 +32,7 @@ take_option net_set_offload;
 /*
  * Open @N, a descriptor that was inherited, whose reads and writes are whole
  * Ethernet frames; packet:NAME, an Ethernet interface; else the tap interface
- * of that name. The traits say what may be left to the host, and then what is.
+ * of that name. `features` say what may be left to the host, and then what is.
  */
 take_option net_attach;
 

@@ -102,7 +102,7 @@ static void try_file(const uint8_t *data, size_t size)
     static union manifest manifest;
     static const uint8_t random[ANSWERS_RANDOM_BYTES];
     static char *const no_words[] = {NULL};
-    static const struct traits traits[SOLO5_ENTRIES_MAX] = {
+    static const struct device devices[SOLO5_ENTRIES_MAX] = {
         [1] = {.features = 1}, [2] = {.read_only = true}};
     static const struct solo5_spt_boot_info zeroes;
     const struct bytes info = bytes_of(&zeroes, sizeof(zeroes));
@@ -131,7 +131,8 @@ static void try_file(const uint8_t *data, size_t size)
         (elf_note(&elf, &elf_note_fata, &note, &why) ||
          elf_note(&elf, &elf_note_counters, &note, &why))) {
         const struct wish wish = wish_of(note);
-        (void)answers_write(&guest, &wish, random, traits, bytes_of(random, 8));
+        (void)answers_write(&guest, &wish, random, devices,
+                            bytes_of(random, 8));
     }
 }
 

@@ -60,6 +60,8 @@ void image_open(struct image *image, uint64_t mem_size)
         errx(1, "%s: %s", name, why);
     if (!manifest_parse(&image->manifest, manifest_note))
         errx(1, "%s: Solo5 manifest is invalid", name);
+    for (uint32_t i = 0; i < image->manifest.count; i++)
+        image->devices[i].entry = &image->manifest.entries[i];
     image->answers = wish_in(&image->elf, &elf_note_fata);
     image->counters = wish_in(&image->elf, &elf_note_counters);
 }

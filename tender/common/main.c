@@ -66,12 +66,12 @@ bool launch_answer(struct launch *launch, const struct guest *guest)
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         err(1, "no random bytes for the guest");
     answer_put_number(w, FATA_ANSWER_PROCESSORS, processors());
-    bool told = answers_write(guest, &image->answers, random, image->traits,
+    bool told = answers_write(guest, &image->answers, random, image->devices,
                               written(w));
     explicit_bzero(random, sizeof(random));
     /* It would take headers for frames. */
     for (uint32_t i = 1; i < image->manifest.count && !told; i++)
-        if (image->traits[i].header_len > 0)
+        if (image->devices[i].header_len > 0)
             errx(1,
                  "%s: there is no room for answers where it wants them: give "
                  "--net-offload:%s=off",

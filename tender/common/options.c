@@ -154,8 +154,8 @@ static void take_word(struct image *image, const char *word, size_t option)
     if (entry->attached != 0)
         errx(1, "%s: device '%s' is attached already: give the option once",
              word, entry->name);
-    struct traits *traits = &image->traits[entry - image->manifest.entries];
-    device_options[option].take(entry, traits, name + len + 1);
+    device_options[option].take(
+        &image->devices[entry - image->manifest.entries], name + len + 1);
 }
 
 /* Let the host do for the image's devices whatever it can. */
@@ -168,13 +168,12 @@ static void want_offloads(struct image *image)
     if ((wants & FATA_WANTS_NET) == 0)
         return;
     for (uint32_t i = 1; i < image->manifest.count; i++) {
-        struct traits *traits = &image->traits[i];
-        if (image->manifest.entries[i].type != SOLO5_DEVICE_NET ||
-            count >= FATA_NETS_MAX)
+        struct device *device = &image->devices[i];
+        if (device->entry->type != SOLO5_DEVICE_NET || count >= FATA_NETS_MAX)
             continue;
-        traits->features = FATA_NET_TX_CHECKSUM | FATA_NET_TX_TCP4 |
+        device->features = FATA_NET_TX_CHECKSUM | FATA_NET_TX_TCP4 |
                            FATA_NET_TX_TCP6 | FATA_NET_RX_MERGED;
-        traits->way =
+        device->way =
             rings && count < FATA_RINGS_MAX ? PACKET_RINGS : PACKET_HEADERS;
         count++;
     }

@@ -11,16 +11,16 @@ enum { ARCH_SET_FS = 0x1002 };
 static void allow_devices(struct filter *f, const struct cage *cage,
                           uint32_t type)
 {
-    for (uint32_t i = 1; i < cage->manifest->count; i++) {
-        const struct solo5_entry *entry = &cage->manifest->entries[i];
-        const struct traits *traits = &cage->traits[i];
+    for (uint32_t i = 1; i < cage->handles; i++) {
+        const struct device *device = &cage->devices[i];
+        const struct solo5_entry *entry = device->entry;
         if (entry->type != type || !entry->attached)
             continue;
         if (type == SOLO5_DEVICE_NET) {
             FILTER_ALLOW(f, SYS_read, FILTER_IS(0, entry->hostfd));
             FILTER_ALLOW(f, SYS_write, FILTER_IS(0, entry->hostfd));
-            if (traits->rings.tx != NULL)
-                FILTER_ALLOW(f, SYS_write, FILTER_IS(0, traits->kick_fd),
+            if (device->rings.tx != NULL)
+                FILTER_ALLOW(f, SYS_write, FILTER_IS(0, device->kick_fd),
                              FILTER_IS(2, 0));
         } else {
             filter_allow_transfers(f, entry->hostfd, entry->block.block_size,

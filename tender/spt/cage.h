@@ -12,7 +12,6 @@
 #include "base/err.h"
 #include "tender/common/devices.h"
 #include "tender/common/filter.h"
-#include "tender/common/manifest.h"
 
 enum {
     CAGE_TABLES = 5,                /* for 0 to 4 network devices */
@@ -22,8 +21,8 @@ enum {
 /* What a guest is given. */
 struct cage {
     int epollfd, timerfd;
-    const union manifest *manifest;
-    const struct traits *traits; /* of SOLO5_ENTRIES_MAX devices */
+    const struct device *devices; /* by handle, from 1 on */
+    uint32_t handles;             /* one more than the last */
     /* Beyond Solo5, what was agreed on with an image. */
     bool waits;      /* with epoll_pwait2, and needs no timer */
     bool guards;     /* it takes access to pages away */

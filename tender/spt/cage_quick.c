@@ -3,18 +3,17 @@
 
 bool cage_quickly(struct filter *f, const struct cage *cage)
 {
-    const union manifest *manifest = cage->manifest;
     uint32_t descriptors[CAGE_TABLES] = {(uint32_t)cage->epollfd};
     uint32_t count = 1;
 
     if (!cage->waits || cage->thread == 0 || !cage->guards)
         return cage_make(f, cage);
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        const struct solo5_entry *entry = &manifest->entries[i];
+    for (uint32_t i = 1; i < cage->handles; i++) {
+        const struct solo5_entry *entry = cage->devices[i].entry;
         if (!entry->attached)
             continue;
         if (entry->type != SOLO5_DEVICE_NET || count == CAGE_TABLES ||
-            cage->traits[i].rings.tx != NULL)
+            cage->devices[i].rings.tx != NULL)
             return cage_make(f, cage);
         descriptors[count++] = (uint32_t)entry->hostfd;
     }

@@ -8,25 +8,24 @@
 
 int main(void)
 {
-    static const struct traits traits[SOLO5_ENTRIES_MAX];
+    static struct solo5_entry entries[CAGE_TABLES];
+    static struct device devices[CAGE_TABLES];
     static struct filter filter;
     unsigned counts[CAGE_TABLES];
 
     puts("/* Made by tender/spt/cage_table.c. */\n"
          "#include \"tender/spt/cage.h\"");
     for (unsigned n = 0; n < CAGE_TABLES; n++) {
-        union manifest manifest = {.count = n + 1};
         const struct cage cage = {.epollfd = CAGE_NO_DESCRIPTOR,
                                   .waits = true,
                                   .guards = true,
                                   .thread = 1,
-                                  .manifest = &manifest,
-                                  .traits = traits};
-        for (unsigned i = 1; i <= n; i++)
-            manifest.entries[i] =
-                (struct solo5_entry){.type = SOLO5_DEVICE_NET,
-                                     .hostfd = CAGE_NO_DESCRIPTOR + (int)i,
-                                     .attached = 1};
+                                  .devices = devices,
+                                  .handles = n + 1};
+        entries[n] = (struct solo5_entry){.type = SOLO5_DEVICE_NET,
+                                          .hostfd = CAGE_NO_DESCRIPTOR + (int)n,
+                                          .attached = 1};
+        devices[n].entry = &entries[n];
         if (!cage_make(&filter, &cage)) {
             (void)fputs("cage_table: libseccomp cannot make a filter\n",
                         stderr);

@@ -97,8 +97,6 @@ static void watch(int epollfd, int fd, uint64_t data)
 static void make_events(const struct image *image,
                         struct solo5_spt_boot_info *info)
 {
-    const union manifest *manifest = &image->manifest;
-
     info->epollfd = epoll_create1(EPOLL_CLOEXEC);
     info->timerfd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (info->epollfd < 0 || info->timerfd < 0)
@@ -106,15 +104,15 @@ static void make_events(const struct image *image,
     struct descriptors kept = {.count = 2,
                                .at = {info->epollfd, info->timerfd}};
     watch(info->epollfd, info->timerfd, SOLO5_SPT_TIMER_EVENT);
-    for (uint32_t i = 1; i < manifest->count; i++) {
-        const struct solo5_entry *entry = &manifest->entries[i];
-        if (!entry->attached)
+    for (uint32_t i = 1; i < image->manifest.count; i++) {
+        const struct device *device = &image->devices[i];
+        if (!device->entry->attached)
             continue;
-        kept.at[kept.count++] = entry->hostfd;
-        if (image->traits[i].rings.tx != NULL)
-            kept.at[kept.count++] = image->traits[i].kick_fd;
-        if (entry->type == SOLO5_DEVICE_NET)
-            watch(info->epollfd, entry->hostfd, i);
+        kept.at[kept.count++] = device->entry->hostfd;
+        if (device->rings.tx != NULL)
+            kept.at[kept.count++] = device->kick_fd;
+        if (device->entry->type == SOLO5_DEVICE_NET)
+            watch(info->epollfd, device->entry->hostfd, i);
     }
     close_others(&kept);
 }
@@ -142,7 +140,7 @@ static void answer_rings(struct writer *w, const struct image *image)
     size_t count = 0;
 
     for (uint32_t i = 1; i < image->manifest.count; i++) {
-        const struct traits *net = &image->traits[i];
+        const struct device *net = &image->devices[i];
         if (net->rings.rx == NULL)
             continue;
         rings[count++] = (struct fata_ring){
@@ -238,8 +236,8 @@ static _Noreturn void spt_start(struct launch *launch)
                 bytes_of(&info, sizeof(info)));
     const struct cage plain = {.epollfd = info.epollfd,
                                .timerfd = info.timerfd,
-                               .manifest = manifest,
-                               .traits = launch->image.traits};
+                               .devices = launch->image.devices,
+                               .handles = manifest->count};
     struct cage cage = plain;
     agree(&cage, &launch->image.answers, &guest);
     if (!answer(launch, &guest, &cage))
