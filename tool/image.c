@@ -18,7 +18,7 @@ enum {
 
 /* Tenders have no use for it, so it is known here only. */
 static const struct elf_note_kind elf_note_build = {
-    .name = {.at = (const uint8_t *)"Fata", .len = 5},
+    .name = "Fata",
     .type = FATA_NOTE_BUILD,
     .max = sizeof(struct fata_build_note),
     .align = 4,

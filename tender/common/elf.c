@@ -105,20 +105,15 @@ bool elf_parse(struct elf *elf, struct bytes file, uint64_t mem_size,
     return true;
 }
 
-#define NAME(text)                                                             \
-    {                                                                          \
-        .at = (const uint8_t *)(text), .len = sizeof(text)                     \
-    }
-
-/* The name counts its final zero. Of ours, newer ones may be longer. */
+/* Of ours, newer ones may be longer. */
 const struct elf_note_kind
-    elf_note_abi = {NAME("Solo5"), SOLO5_NOTE_ABI, 32, 4,
+    elf_note_abi = {"Solo5", SOLO5_NOTE_ABI, 32, 4,
                     "No Solo5 ABI information found in executable"},
-    elf_note_manifest = {NAME("Solo5"), SOLO5_NOTE_MANIFEST,
+    elf_note_manifest = {"Solo5", SOLO5_NOTE_MANIFEST,
                          4 + SOLO5_MANIFEST_BYTES_MAX, 8,
                          "No Solo5 manifest found in executable"},
-    elf_note_fata = {NAME("Fata"), FATA_NOTE_ANSWERS, 256, 8, ""},
-    elf_note_counters = {NAME("Fata"), FATA_NOTE_COUNTERS, 256, 8, ""};
+    elf_note_fata = {"Fata", FATA_NOTE_ANSWERS, 256, 8, ""},
+    elf_note_counters = {"Fata", FATA_NOTE_COUNTERS, 256, 8, ""};
 
 bool elf_note(const struct elf *elf, const struct elf_note_kind *kind,
               struct bytes *contents, const char **why)
@@ -137,8 +132,9 @@ bool elf_note(const struct elf *elf, const struct elf_note_kind *kind,
         /* One that is too short for such a name has none. */
         struct reader in = reader_of(whole);
         get_copy(&in, &note, sizeof(note));
-        if (note.type != kind->type || note.namesz != kind->name.len ||
-            memcmp(note.name, kind->name.at, kind->name.len) != 0)
+        /* The name's length counts its final zero. */
+        if (note.type != kind->type || note.namesz != strlen(kind->name) + 1 ||
+            memcmp(note.name, kind->name, note.namesz) != 0)
             continue;
         uint32_t padding = -(uint32_t)sizeof(note) % kind->align;
         if (note.descsz <= padding || note.descsz > kind->max ||

@@ -52,7 +52,7 @@ MUST_USE bool elf_parse(struct elf *elf, struct bytes file, uint64_t mem_size,
 
 /* A kind of note: its contents begin `align`ed after the note's header. */
 struct elf_note_kind {
-    struct bytes name; /* with its final zero */
+    const char *name;
     uint32_t type;
     uint32_t max; /* of the header's descsz */
     uint32_t align;

@@ -138,6 +138,12 @@ static bool get_hex(const char *from, uint8_t *to, size_t len)
     return true;
 }
 
+/* gdb and KVM have the general registers in the same order but for these. */
+enum { GDB_RBP = 6, GDB_RSP = 7 };
+
+static_assert(offsetof(struct kvm_regs, rip) == offsetof(struct registers, rip),
+              "as many before it");
+
 static void get_registers(const struct machine *machine)
 {
     struct kvm_regs k = {0};
@@ -148,15 +154,15 @@ static void get_registers(const struct machine *machine)
     (void)ioctl(machine->processor, (int)KVM_GET_SREGS, &s);
     (void)ioctl(machine->processor, (int)KVM_GET_FPU, &f);
     struct registers r = {
-        .general = {k.rax, k.rbx, k.rcx, k.rdx, k.rsi, k.rdi, k.rbp, k.rsp,
-                    k.r8, k.r9, k.r10, k.r11, k.r12, k.r13, k.r14, k.r15},
-        .rip = k.rip,
         .flags = (uint32_t)k.rflags,
         .segments = {s.cs.selector, s.ss.selector, s.ds.selector, s.es.selector,
                      s.fs.selector, s.gs.selector},
         .control = {f.fcw, f.fsw, f.ftwx},
         .mxcsr = f.mxcsr,
     };
+    memcpy(&r, &k, offsetof(struct registers, flags));
+    r.general[GDB_RBP] = k.rbp;
+    r.general[GDB_RSP] = k.rsp;
     for (size_t i = 0; i < FLOATS; i++)
         memcpy(r.floats[i], f.fpr[i], sizeof(r.floats[i]));
     memcpy(r.vectors, f.xmm, sizeof(r.vectors));
@@ -167,28 +173,14 @@ static void get_registers(const struct machine *machine)
 static bool set_registers(const struct machine *machine, const char *text)
 {
     struct registers r;
+    struct kvm_regs k;
 
     if (!get_hex(text, (uint8_t *)&r, offsetof(struct registers, segments)))
         return false;
-    const uint64_t *g = r.general;
-    struct kvm_regs k = {.rax = g[0],
-                         .rbx = g[1],
-                         .rcx = g[2],
-                         .rdx = g[3],
-                         .rsi = g[4],
-                         .rdi = g[5],
-                         .rbp = g[6],
-                         .rsp = g[7],
-                         .r8 = g[8],
-                         .r9 = g[9],
-                         .r10 = g[10],
-                         .r11 = g[11],
-                         .r12 = g[12],
-                         .r13 = g[13],
-                         .r14 = g[14],
-                         .r15 = g[15],
-                         .rip = r.rip,
-                         .rflags = r.flags};
+    memcpy(&k, &r, offsetof(struct registers, flags));
+    k.rbp = r.general[GDB_RBP];
+    k.rsp = r.general[GDB_RSP];
+    k.rflags = r.flags;
     return ioctl(machine->processor, (int)KVM_SET_REGS, &k) == 0;
 }
 

@@ -71,17 +71,13 @@ static void open_kvm(struct machine *machine)
 
 static void map_memory(struct machine *machine, uint64_t mem_size)
 {
-    void *memory = MAP_FAILED;
-    /* On a large page's boundary, so that the host may use some. */
     uint8_t *room = mmap(NULL, mem_size + HVT_MEMORY_UNIT, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* On a large page's boundary, so that the host may use some. */
+    uint8_t *memory = room + -(uintptr_t)room % HVT_MEMORY_UNIT;
 
-    if (room != MAP_FAILED)
-        memory = mmap(room + -(uintptr_t)room % HVT_MEMORY_UNIT, mem_size,
-                      PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-                      -1, 0);
-    if (memory == MAP_FAILED)
+    if (room == MAP_FAILED ||
+        mprotect(memory, mem_size, PROT_READ | PROT_WRITE) != 0)
         err(1,
             "cannot have %llu MiB of memory for the guest: give a smaller "
             "--mem",
