@@ -56,6 +56,7 @@ build/fuzz/tender/common/elf_fuzz: $(TENDER_fuzz)
 build/san/tender/pcap/pcapng_test: build/san/tender/pcap/pcapng.o
 build/san/tender/hvt/calls_test: build/san/tender/hvt/calls.o $(TENDER_san)
 build/san/tender/hvt/gdb_test: build/san/tender/hvt/gdb.o $(TENDER_san)
+build/fuzz/tender/hvt/gdb_fuzz: build/fuzz/tender/hvt/gdb.o $(TENDER_fuzz)
 build/fuzz/tender/hvt/calls_fuzz: build/fuzz/tender/hvt/calls.o $(TENDER_fuzz)
 build/san/tender/common/filter_test: build/san/tender/common/filter.o
 build/san/tender/common/filter_test: LDLIBS += -lseccomp

@@ -54,7 +54,6 @@ int gdb_accept(struct machine *machine, uint16_t port)
     struct sockaddr_in here = {.sin_family = AF_INET,
                                .sin_port = htons(port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const struct guest *guest = &machine->guest;
     int yes = 1, s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (s < 0 ||
@@ -63,15 +62,23 @@ int gdb_accept(struct machine *machine, uint16_t port)
         listen(s, 1) != 0)
         err(1, "--gdb: cannot listen at port %u", (unsigned)port);
     warnx("waiting for gdb: target remote 127.0.0.1:%u", (unsigned)port);
-    connection = accept4(s, NULL, NULL, SOCK_CLOEXEC);
+    int peer = accept4(s, NULL, NULL, SOCK_CLOEXEC);
     /* A wish to stop the guest comes as a signal. */
-    if (connection < 0 || fcntl(connection, F_SETOWN, getpid()) != 0 ||
-        fcntl(connection, F_SETFL, O_ASYNC) != 0)
+    if (peer < 0 || fcntl(peer, F_SETOWN, getpid()) != 0 ||
+        fcntl(peer, F_SETFL, O_ASYNC) != 0)
         err(1, "--gdb: no connection");
     (void)close(s);
+    gdb_meet(machine, peer);
+    return peer;
+}
+
+void gdb_meet(struct machine *machine, int socket)
+{
+    const struct guest *guest = &machine->guest;
+
+    connection = socket;
     if (mprotect(guest->memory, guest->mem_size, PROT_READ | PROT_WRITE) != 0)
         err(1, "--gdb: cannot write to the guest's code");
-    return connection;
 }
 
 /* The next character; -1: there is nobody any more. */
@@ -233,12 +240,12 @@ static bool access_memory(const struct machine *machine)
     return true;
 }
 
-static void go_on(const struct machine *machine, uint32_t how)
+/* False: KVM cannot. */
+static bool go_on(const struct machine *machine, uint32_t how)
 {
     struct kvm_guest_debug debug = {.control = how};
 
-    if (ioctl(machine->processor, (int)KVM_SET_GUEST_DEBUG, &debug) != 0)
-        warn("--gdb: KVM cannot have the guest make steps");
+    return ioctl(machine->processor, (int)KVM_SET_GUEST_DEBUG, &debug) == 0;
 }
 
 static void detach(const struct machine *machine)
@@ -248,7 +255,7 @@ static void detach(const struct machine *machine)
             machine->guest.memory[breakpoints[i].address] = breakpoints[i].byte;
     memset(breakpoints, 0, sizeof(breakpoints));
     connection = -1;
-    go_on(machine, 0);
+    (void)go_on(machine, 0);
 }
 
 /* What is to be said to the packet; NULL: the guest is to go on. */
@@ -272,11 +279,11 @@ static const char *obey(struct machine *machine, const char *stop)
     case 'z': /* the processor's own breakpoints do not leave all of KVM */
         return packet[1] != '0' ? "" : words[set_breakpoint(machine)];
     case 's':
-        go_on(machine, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP);
-        return NULL;
+        return go_on(machine, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP)
+                   ? NULL
+                   : "E01";
     case 'c':
-        go_on(machine, 0);
-        return NULL;
+        return go_on(machine, 0) ? NULL : "E01";
     case 'k':
         exit(1);
     case 'D':

@@ -136,7 +136,9 @@ static void bytes_that_are_not_there_are_not_written(void)
     /* What an earlier packet left behind is no part of a shorter one. */
     const uint8_t *memory =
         TALK({most, ""}, {"M1000,4:1", "E01"}, {"M1000,2:12", "E01"},
-             {"M1000,800:0", "E01"}, {"M1000,1", "E01"}, {"G123", "E01"});
+             {"M1000,800:0", "E01"}, {"M1000,1", "E01"}, {"G123", "E01"},
+             /* There is no machine, and so nothing that could go on. */
+             {"c", "E01"}, {"s", "E01"});
     CHECK_EQ(memory[0x1001], 0);
 }
 

@@ -46,6 +46,9 @@ void core_dump(const struct machine *machine, const struct calls *calls,
  */
 int gdb_accept(struct machine *machine, uint16_t port);
 
+/* The same with a socket that is connected already. */
+void gdb_meet(struct machine *machine, int socket);
+
 /*
  * The guest stands still, by signal `signal` (5: a breakpoint). Do what the
  * debugger says until it lets the guest go on.
