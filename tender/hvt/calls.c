@@ -25,8 +25,7 @@ void calls_init(struct calls *calls, const struct guest *guest,
         if (entry->type != SOLO5_DEVICE_NET || !entry->attached)
             continue;
         calls->handles[calls->count] = (uint8_t)i;
-        calls->polled[calls->count++] =
-            (struct pollfd){.fd = entry->hostfd, .events = POLLIN};
+        calls->polled[calls->count++] = (struct pollfd){.fd = entry->hostfd};
     }
     (void)sigprocmask(SIG_BLOCK, NULL, &calls->awake);
     (void)sigdelset(&calls->awake, SIGTERM);
@@ -96,8 +95,11 @@ static enum calls_end do_puts(struct calls *calls, const struct hvt_puts *call)
     return CALLS_DONE;
 }
 
-/* Wait for input; the set of handles that have some. */
-static uint64_t wait_for(struct calls *calls, uint64_t timeout)
+/*
+ * Wait for input; the set of handles that have some. Or until the queue of the
+ * device `full`, if there is one, has room again.
+ */
+static uint64_t wait_for(struct calls *calls, uint64_t timeout, uint32_t full)
 {
     struct timespec time = {.tv_sec = (time_t)(timeout / SECOND),
                             .tv_nsec = (long)(timeout % SECOND)};
@@ -105,9 +107,12 @@ static uint64_t wait_for(struct calls *calls, uint64_t timeout)
 
     if (calls_stop)
         time = (struct timespec){0};
+    for (nfds_t i = 0; i < calls->count; i++)
+        calls->polled[i].events =
+            (short)(calls->handles[i] == full ? POLLIN | POLLOUT : POLLIN);
     int count = ppoll(calls->polled, calls->count, &time, &calls->awake);
     for (nfds_t i = 0; count > 0 && i < calls->count; i++)
-        if (calls->polled[i].revents != 0)
+        if ((calls->polled[i].revents & ~POLLOUT) != 0)
             ready |= UINT64_C(1) << calls->handles[i];
     return ready;
 }
@@ -214,6 +219,7 @@ static enum calls_end do_halt(struct calls *calls, const struct hvt_halt *call)
 struct ring {
     uint8_t *memory;
     uint32_t taken, left;
+    uint32_t full; /* device whose queue keeps the next one waiting, or 0 */
 };
 
 static bool ring_open(struct calls *calls, struct ring *ring, uint64_t address)
@@ -289,9 +295,10 @@ static bool send_all(struct calls *calls, struct ring *ring)
         slot.result = HVT_INVALID;
         if (entry != NULL) {
             ssize_t n = writev(entry->hostfd, parts, (int)count);
-            /* A queue that is full has room again: the guest tries again. */
-            if (n < 0 && errno == EAGAIN)
+            if (n < 0 && errno == EAGAIN) {
+                ring->full = slot.handle;
                 return true;
+            }
             slot.result = outcome(n);
         }
         memcpy(slot_at(ring, count - 1), &slot, sizeof(slot));
@@ -341,8 +348,11 @@ static enum calls_end do_exchange(struct calls *calls,
     call->ready = 0;
     if (!receive_all(calls, &received, &call->ready))
         return CALLS_BAD;
-    if (received.left == room && call->timeout != HVT_NO_WAIT)
-        call->ready = wait_for(calls, call->timeout);
+    if (received.left == room && call->timeout != HVT_NO_WAIT) {
+        call->ready = wait_for(calls, call->timeout, sent.full);
+        if (sent.full != 0 && !send_all(calls, &sent))
+            return CALLS_BAD;
+    }
     call->told = calls_stop ? HVT_STOP : 0;
     return CALLS_DONE;
 }
@@ -371,7 +381,7 @@ static enum calls_end act(struct calls *calls, uint32_t number,
     case HVT_PUTS:
         return do_puts(calls, &call->puts);
     case HVT_POLL:
-        call->poll.ready = wait_for(calls, call->poll.timeout);
+        call->poll.ready = wait_for(calls, call->poll.timeout, 0);
         call->poll.result = __builtin_popcountll(call->poll.ready);
         return CALLS_DONE;
     case HVT_NET_WRITE:

@@ -1,4 +1,8 @@
 /* Hypercalls, from guests that behave and from those that do not. */
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include "base/time.h"
 #include "tender/hvt/calls_double.h"
 #include "test/test.h"
 
@@ -90,6 +94,40 @@ static void a_console_that_nobody_reads_does_not_keep_signals_away(void)
     (void)close(ends[0]);
     (void)close(ends[1]);
     (void)close(console);
+}
+
+static void frames_that_wait_for_a_full_queue_go_when_it_has_room(void)
+{
+    char text[0x800] = {0};
+    int status = 1;
+    ssize_t count;
+
+    begin();
+    put_slot(SEND, 0, SOME, 0x800, 0);
+    while (send(d.manifest.entries[DOUBLE_NET].hostfd, text, sizeof(text), 0) >
+           0)
+        continue;
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        /* Until the guest's frame has come, which is the last. */
+        (void)alarm(20);
+        /* Most likely the guest waits by then. */
+        (void)poll(NULL, 0, 200);
+        (void)fcntl(d.wire, F_SETFL, 0);
+        do
+            count = recv(d.wire, text, sizeof(text), 0);
+        while (count > 0 && text[0] != 'F');
+        _exit(text[0] != 'F');
+    }
+    memcpy(at(SOME), "F", 1);
+    (void)alarm(20);
+    while (((struct hvt_ring *)at(SEND))->taken == 0)
+        CHECK_EQ(exchange((struct hvt_exchange){.send = SEND,
+                                                .timeout = SECONDS(3600)}),
+                 CALLS_DONE);
+    (void)alarm(0);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void code_is_read_for_a_guest_but_not_written(void)
@@ -252,6 +290,7 @@ int main(void)
 {
     RUN(memory_that_is_not_there_ends_the_guest);
     RUN(a_console_that_nobody_reads_does_not_keep_signals_away);
+    RUN(frames_that_wait_for_a_full_queue_go_when_it_has_room);
     RUN(code_is_read_for_a_guest_but_not_written);
     RUN(devices_are_those_of_the_manifest);
     RUN(blocks_are_written_and_read_many_at_once_within_the_device);
