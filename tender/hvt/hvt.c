@@ -160,7 +160,9 @@ static _Noreturn void hvt_start(struct launch *launch)
 
     calls_init(&calls, &machine.guest, manifest);
     calls.extended = extended;
-    bool stops = (launch->image.answers.wants & FATA_WANTS_STOP) != 0;
+    /* One that could not be told of our hypercalls never hears of a stop. */
+    bool stops =
+        extended && (launch->image.answers.wants & FATA_WANTS_STOP) != 0;
     int debugger = -1;
     if (debugged)
         debugger = gdb_accept(&machine, gdb_port);

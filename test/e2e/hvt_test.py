@@ -9,6 +9,7 @@ import gzip
 import os
 import re
 import shutil
+import struct
 import subprocess
 import time
 
@@ -17,6 +18,7 @@ from lib import FATA, ROOT, command, folder, image, need, run, skip, test
 
 MONITOR = os.path.join(ROOT, "build/fata-hvt")
 RESULTS = {}
+ANSWERS = 0x31534E41  # the note that says where answers go
 
 # A tap that a page is fetched through, by the machine itself.
 NET = """
@@ -179,6 +181,16 @@ for on in sleep loop; do
     echo "$on: $?"
 done
 """,
+    # What knows of the signal, and is not told that the monitor does.
+    "11-no-room": """
+fata-hvt --mem=16 attack.room --on=sleep &
+sleep 1
+kill -TERM $!
+sleep 1
+kill -KILL $! 2>/dev/null && echo "there after the first"
+wait $!
+echo "ended with $?"
+""",
     "07-debugger": """
 fata-hvt --mem=16 --gdb hello.hvt --count=2 --pause=10ms &
 serial /dev/ttyS1 1234
@@ -193,6 +205,17 @@ def without_notes(path):
         data = f.read()
     assert b"Fata\0\0\0\0" in data
     return data.replace(b"Fata\0\0\0\0", b"Nobo\0\0\0\0")
+
+
+def without_room(path):
+    """The same image, but with too little room for what Fata's monitor says."""
+    with open(path, "rb") as f:
+        data = bytearray(f.read())
+    head = struct.pack("<II", 5, 36)
+    at = data.index(struct.pack("<I8s", ANSWERS, b"Fata")) - len(head)
+    assert data[at:at + len(head)] == head
+    struct.pack_into("<Q", data, at + 32, 8)
+    return bytes(data)
 
 
 def build(files):
@@ -270,6 +293,8 @@ def setup():
              "blocktest.hvt": image("blocktest", "hvt"),
              "waiter.hvt": os.path.join(build(WAITER), "dist/waiter.hvt"),
              "attack.hvt": os.path.join(attack, "dist/attack.hvt"),
+             "attack.room": without_room(
+                 os.path.join(attack, "dist/attack.hvt")),
              "www.hvt": image("www", "hvt"),
              "www.stock": without_notes(image("www", "hvt"))}
     RESULTS.update(nested.run(files, SCRIPTS, line=line,
@@ -383,6 +408,13 @@ def a_guest_that_does_not_heed_the_first_signal_ends_by_the_second():
     output = result("08-signals").output
     assert "sleep: 0" in output and "loop: there after" in output, output
     assert "loop: 143" in output, output
+
+
+@test
+def a_guest_that_cannot_be_told_of_a_signal_ends_by_the_first():
+    output = result("11-no-room").output
+    assert "there after" not in output, output
+    assert "Exiting on signal 15" in output and "ended with 1" in output, output
 
 
 @test
