@@ -24,27 +24,23 @@
 
 enum { ARCH_SET_FS = 0x1002 };
 
-static bool executable_heap;
+static int memory_rights = PROT_READ | PROT_WRITE;
 
 static bool spt_option(const char *word)
 {
     if (strcmp(word, "--x-exec-heap") != 0)
         return false;
     warnx("WARNING: the guest's heap and stack will be executable");
-    executable_heap = true;
+    memory_rights |= PROT_EXEC;
     return true;
 }
 
 /* Memory from 0x10000 on, where the image is linked for. */
 static struct guest map_guest(const struct launch *launch)
 {
-    int protection = PROT_READ | PROT_WRITE;
     size_t size = launch->mem_size - SOLO5_SPT_MEMORY_START;
-
-    if (executable_heap)
-        protection |= PROT_EXEC;
     void *memory =
-        mmap((void *)SOLO5_SPT_MEMORY_START, size, protection,
+        mmap((void *)SOLO5_SPT_MEMORY_START, size, memory_rights,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
              -1, 0);
     if (memory == MAP_FAILED)
