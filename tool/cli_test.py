@@ -174,6 +174,17 @@ def the_version_is_told(tmp):
 
 
 @test
+def output_that_is_lost_is_an_error(tmp):
+    for words in (["--version"], ["--help"], ["describe", "--help"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run([FATA, *words], stdin=subprocess.DEVNULL,
+                                    stdout=full, stderr=subprocess.PIPE,
+                                    text=True, timeout=60)
+        check(result.returncode == 1, (words, result))
+        contains(result.stderr, "cannot be written", "No space left")
+
+
+@test
 def a_unikernel_that_breaks_its_cage_is_explained(tmp):
     where = project(tmp, code="*(volatile int *)8 = 1; return 0;")
     err = bad("run", cwd=where, status=139)

@@ -436,9 +436,20 @@ int command_help(const struct command *command, const char *const *words)
               suggestion(operands.at[0], &known));
 }
 
+/* What a script is to read is there in full, or the status says no. */
+static void finish_output(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        (void)fprintf(stderr, "fata: what it prints cannot be written: %s\n",
+                      strerror(errno));
+        _exit(1);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct names words = {0};
+    (void)atexit(finish_output);
     for (int i = 1; i < argc; i++)
         names_add(&words, argv[i]);
     size_t at = 0;
