@@ -117,8 +117,17 @@ struct device_netif {
     struct platform_env *env;
     const char *name;
     uint32_t handle;
+    uint32_t batch;       /* frames to take at a time */
     bool siblings;        /* see platform/siblings.h */
     const uint64_t *lost; /* frames, in the device; or NULL */
+};
+
+enum {
+    BATCH_LEAST = 4,
+    BATCH_MOST = 32,
+    /* What is taken at a time, and used after that, had better stay in the
+     * processor's second cache. */
+    BATCH_BYTES = 256 * 1024,
 };
 
 static struct device_netif *device_netif_of(struct fata_netif *netif)
@@ -180,6 +189,19 @@ static void device_netif_flush(struct fata_netif *netif)
     platform_net_flush(device->env->platform, device->handle);
 }
 
+/*
+ * Merged frames are taken few at a time; the next are for the next round. Were
+ * 32 of 64 KB copied before the first of them is used, they would have left the
+ * cache by then, and the ACK for which the peer waits would be late.
+ */
+static void fit_batch(struct device_netif *device, bool full, size_t bytes)
+{
+    if (bytes > BATCH_BYTES && device->batch > BATCH_LEAST)
+        device->batch /= 2;
+    else if (full && bytes < BATCH_BYTES / 2 && device->batch < BATCH_MOST)
+        device->batch *= 2;
+}
+
 static enum err device_netif_receive(struct fata_netif *netif,
                                      struct pbuf **packets, size_t max,
                                      size_t *count)
@@ -187,6 +209,8 @@ static enum err device_netif_receive(struct fata_netif *netif,
     struct device_netif *device = device_netif_of(netif);
     struct pbuf_pool *pool = device->env->env.pbufs;
     uint64_t refused = pool->full.refused;
+    if (max > device->batch)
+        max = device->batch;
     enum err err = platform_net_receive(device->env->platform, device->handle,
                                         pool, packets, max, count);
     if (err == ERR_IO)
@@ -194,12 +218,14 @@ static enum err device_netif_receive(struct fata_netif *netif,
     netif->counters.rx_no_buffer += pool->full.refused - refused;
     if (device->lost != NULL)
         netif->counters.rx_lost = *device->lost;
-    if (*count == max)
+    bool full = *count == max;
+    if (full)
         device->env->more |= UINT64_C(1) << device->handle;
 
     /* Whatever the other end sends: without a header it is no frame. */
-    size_t frames = 0;
+    size_t frames = 0, bytes = 0;
     for (size_t i = 0; i < *count; i++) {
+        bytes += pbuf_total(packets[i]);
         if (packets[i]->len >= FATA_ETHERNET_HEADER_LEN) {
             packets[frames++] = packets[i];
         } else {
@@ -208,6 +234,7 @@ static enum err device_netif_receive(struct fata_netif *netif,
         }
     }
     *count = frames;
+    fit_batch(device, full, bytes);
     return err;
 }
 
@@ -275,6 +302,7 @@ enum err netif_connect(struct fata_env *env, struct writer *why,
     device->env = platform_env;
     device->name = name;
     device->handle = info.handle;
+    device->batch = BATCH_MOST;
     platform_env->netifs[info.handle] = &device->netif;
     fata_counters_add(env, "netif", name, FATA_COUNTERS_OF(fata_netif_counters),
                       &device->netif.counters);
