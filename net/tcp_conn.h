@@ -466,6 +466,9 @@ void tcp_receive_drop(struct tcp_conn *c, uint32_t n);
 void tcp_receive_consumed(struct tcp_conn *c, uint32_t n);
 /* Give back data out of order. */
 void tcp_reorder_release(struct tcp_conn *c);
+/* What came behind a gap is given up, as RFC 2018 section 8 allows: the peer
+ * still has it, and may not believe it to have arrived for ever. */
+void tcp_renege(struct tcp_conn *c);
 void tcp_reorder_timer(struct timer *timer, uint64_t now);
 /* What packet buffers there are, in bytes. */
 uint64_t tcp_storage(const struct tcp *tcp);

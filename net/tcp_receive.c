@@ -204,9 +204,7 @@ void tcp_reorder_release(struct tcp_conn *c)
     c->reorder = NULL;
 }
 
-/* What came behind a gap is given up, as RFC 2018 section 8 allows: the peer
- * still has it, and may not believe it to have arrived for ever. */
-static void renege(struct tcp_conn *c)
+void tcp_renege(struct tcp_conn *c)
 {
     c->tcp->counters.reorder_dropped++;
     tcp_reorder_release(c);
@@ -229,7 +227,7 @@ static bool take_from_the_oldest(struct tcp *tcp)
 
     if (r == NULL || time_since(tcp->env->loop->now, r->since) < GAP_FAIR)
         return false;
-    renege(r->owner);
+    tcp_renege(r->owner);
     return true;
 }
 
@@ -244,7 +242,7 @@ void tcp_reorder_timer(struct timer *timer, uint64_t now)
             timer_set(&tcp->env->loop->timers, timer, until);
             return;
         }
-        renege(r->owner);
+        tcp_renege(r->owner);
     }
 }
 

@@ -163,6 +163,11 @@ static void relief(struct timer *timer, uint64_t now)
             find_worst(tcp, STEP_BUCKETS, UINT32_MAX, burden_in_buffers, 0);
         if (c == NULL)
             continue;
+        /* What its peer still has can go without it. */
+        if (c->reorder != NULL) {
+            tcp_renege(c);
+            continue;
+        }
         tcp->counters.evicted_stalled++;
         evict(c);
     }

@@ -1242,6 +1242,36 @@ static void whoever_stands_still_with_most_goes_first(void)
     double_free(d);
 }
 
+static void what_is_behind_a_gap_goes_before_its_connection(void)
+{
+    static const uint8_t content[1000];
+    struct double_tcp *d = begin(8, NULL);
+    struct pbuf *others = NULL;
+    struct bytes data;
+
+    establish(d, PEER_PORT);
+    deliver(d, flow, 1, BYTES(content));
+    CHECK_EQ(d->tcp->reorder_pool.in_use, 1);
+    /* The device has nearly all buffers, say. */
+    while (!tcp_short_of_buffers(d->tcp, 8)) {
+        struct pbuf *p = pbuf_take(&d->pbufs);
+        p->next = others;
+        others = p;
+    }
+    double_run(d, SECONDS(3));
+    deliver(d, flow, 1 + sizeof content, BYTES(content));
+    CHECK_EQ(d->tcp->counters.no_memory, 1);
+    double_run(d, SECONDS(1));
+    CHECK_EQ(d->tcp->counters.evicted_stalled, 0);
+    CHECK_EQ(d->tcp->counters.reorder_dropped, 1);
+    CHECK_EQ(d->tcp->reorder_pool.in_use, 0);
+    pbuf_give(others);
+    deliver(d, flow, 0, BYTES(content));
+    CHECK_EQ(fata_flow_try_read(flow, &data), OK);
+    CHECK_EQ(data.len, sizeof content);
+    double_free(d);
+}
+
 /* The double's peers all have one address; here is another. */
 static void a_full_table_has_room_for_a_stranger(void)
 {
@@ -1469,6 +1499,7 @@ int main(void)
     RUN(a_flow_of_another_kind_refuses);
     RUN(the_window_grows_with_what_is_consumed_in_a_round_trip);
     RUN(whoever_stands_still_with_most_goes_first);
+    RUN(what_is_behind_a_gap_goes_before_its_connection);
     RUN(a_full_table_has_room_for_a_stranger);
     RUN(crumbs_do_not_keep_a_closed_flow);
     RUN(a_gap_that_stays_is_given_up);
