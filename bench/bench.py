@@ -197,6 +197,57 @@ def virtual_machine():
            ours_cpu_s=got["ours"]["cpu"], peer_cpu_s=got["peer"]["cpu"])
 
 
+def instructions():
+    """Instructions of www on an emulated machine, from its entry to main."""
+    lib.need("qemu-system-x86_64", "nm")
+    path = project("www", target="virtio")
+    code = [(int(address, 16), name) for address, kind, name in (
+        line.split() for line in output(
+            "nm", "--defined-only", "-n",
+            os.path.join(path, ".fata/virtio/www.virtio.debug")).splitlines())
+            if kind in "tT"]
+    main = dict((name, address) for address, name in code)["www_main"]
+    log = os.path.join(lib.folder(), "log")
+    # A line in the log for each: a block of code has one instruction.
+    qemu = lib.Process(
+        *MACHINE, "-kernel", os.path.join(path, "dist/www.virtio"), "-append",
+        "--ipv4=10.0.2.15/24", "-netdev", "user,id=n,restrict=on", "-device",
+        f"virtio-net-device,netdev=n,mac={MAC}", "-singlestep", "-d",
+        "exec,nochain", "-D", log, "-dfilter",
+        f"{code[0][0]:#x}..{code[-1][0] + 4096:#x}")
+    count = 0
+    with open_when_there(log, qemu) as lines:
+        for line in followed(lines, qemu, 60):
+            at = re.search(r"\[[0-9a-f]+/([0-9a-f]{16})/", line)
+            if at and int(at[1], 16) == main:
+                break
+            count += at is not None
+        else:
+            raise AssertionError(f"main was not reached: {qemu.output()}")
+    qemu.stop()
+    figure("virtio www, instructions from entry to main", count, "", None,
+           60000, 20000)
+
+
+def open_when_there(path, process):
+    """The file that a process is about to write, for reading."""
+    while not os.path.exists(path):
+        assert process.running(), process.output()
+        time.sleep(0.01)
+    return open(path, encoding="ascii", errors="replace")
+
+
+def followed(lines, process, seconds):
+    """The lines of a file that grows, until its process ends."""
+    end, rest = time.monotonic() + seconds, ""
+    while process.running() and time.monotonic() < end:
+        text = lines.read()
+        if not text:
+            time.sleep(0.01)
+        *whole, rest = (rest + text).split("\n")
+        yield from whole
+
+
 def sizes():
     """Stripped images."""
     def stripped(image):
@@ -303,8 +354,9 @@ def build():
 
 
 PARTS = {"hello": hello, "first_reply": first_reply,
-         "virtual_machine": virtual_machine, "sizes": sizes,
-         "memory": memory, **Network(figure, project, spt_image).parts(),
+         "virtual_machine": virtual_machine, "instructions": instructions,
+         "sizes": sizes, "memory": memory,
+         **Network(figure, project, spt_image).parts(),
          "tcp_memory": tcp_memory, "tcp_idle": tcp_idle, "micro": micro,
          "build": build}
 
