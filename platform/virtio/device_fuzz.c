@@ -163,7 +163,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     platform.asleep = asleep;
     platform.tick = MILLISECONDS(1);
     /* Capabilities too are what it says they are. */
-    if ((kind & 8) != 0)
+    model.lies = (kind & 8) != 0;
+    if (model.lies)
         get_copy(&input, model.function + 0x34 + (size_t)kind % 16 * 8,
                  input.rest.len < 8 ? 0 : 8);
     if (!model_probe((kind & 16) != 0) || device.id != ids[kind % 4])
